@@ -1,0 +1,3 @@
+//! What a developer types.
+
+fn main() {}
