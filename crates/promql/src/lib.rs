@@ -1,0 +1,6 @@
+//! PromQL as Prometheus 3.14 speaks it: the language and the engine.
+//!
+//! `syntax` turns text into a checked tree with a byte span on every node, and back into text.
+//! Synchronous throughout; nothing here does I/O or asks for the time.
+
+pub mod syntax;
