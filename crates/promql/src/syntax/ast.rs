@@ -224,9 +224,9 @@ pub enum Borders {
 /// `name{label="value"} @ 10 offset 5m`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VectorSelector {
-    /// The name in front of the braces, or the quoted name within them; empty where there is neither.
+    /// The name in front of the braces; empty where there is none, also where a quoted name stands within them.
     pub name: String,
-    /// All conditions, that on `__name__` (from `name`) included, in the order in which Prometheus lists them.
+    /// All conditions, that on `__name__` from `name` or from a quoted name included.
     pub matchers: Vec<Matcher>,
     /// As it was written; the engine computes the effective one.
     pub offset: Length,
