@@ -153,7 +153,8 @@ impl<'a> Reader<'a> {
             "" => self.unexpected("series values", ""),
             _ => {
                 self.pos -= word.len();
-                let message = format!("unexpected identifier {} in series values, expected number or \"stale\"", quoted(word));
+                let message =
+                    format!("unexpected identifier {} in series values, expected number or \"stale\"", quoted(word));
                 Err(self.problem(word.len(), message))
             }
         }
@@ -425,7 +426,9 @@ mod tests {
             SequenceValue::Omitted => "_".to_owned(),
             SequenceValue::Float(value) if is_stale(*value) => "stale".to_owned(),
             SequenceValue::Float(value) => value.to_string(),
-            SequenceValue::Histogram { histogram, hint_set } => format!("h{}{}", histogram.sum, if *hint_set { "!" } else { "" }),
+            SequenceValue::Histogram { histogram, hint_set } => {
+                format!("h{}{}", histogram.sum, if *hint_set { "!" } else { "" })
+            }
         });
         Ok(format!("{} [{}]", series.labels, values.collect::<Vec<_>>().join(" ")))
     }
@@ -459,7 +462,10 @@ mod tests {
         assert_eq!(histogram.negative_spans, [BucketSpan { offset: 1, length: 1 }]);
         assert_eq!(histogram.positive_buckets, [1.0, 0.0, 3.0]);
         check("m {{}} {{ sum:2 }}x1", "{__name__=\"m\"} [h0 h2 h2]");
-        check("m {{sum:1}}+{{sum:2 counter_reset_hint:gauge}}x2 {{sum:1}}-{{sum:2}}x1", "{__name__=\"m\"} [h1! h3! h5! h1 h-1]");
+        check(
+            "m {{sum:1}}+{{sum:2 counter_reset_hint:gauge}}x2 {{sum:1}}-{{sum:2}}x1",
+            "{__name__=\"m\"} [h1! h3! h5! h1 h-1]",
+        );
     }
 
     #[test]
@@ -471,7 +477,10 @@ mod tests {
             ("m {{sum:1 sum:2}}", "1:1: parse error: duplicate key \"sum\" in histogram"),
             ("m {{foo:1}}", "1:5: parse error: bad histogram descriptor found: \"foo\""),
             ("m {{sum 1}}", "1:8: parse error: missing `:` for histogram descriptor"),
-            ("m {{schema:1}}+{{schema:0}}x1", "1:15: parse error: error combining histograms: cannot merge from schema 0 to 1"),
+            (
+                "m {{schema:1}}+{{schema:0}}x1",
+                "1:15: parse error: error combining histograms: cannot merge from schema 0 to 1",
+            ),
             ("m 1x99999999", "1:13: parse error: more than 1000000 values in a series"),
             ("m{a=} 1", "1:5: parse error: unexpected \"}\" in label set, expected string"),
         ] {

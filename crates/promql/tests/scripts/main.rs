@@ -2,5 +2,8 @@
 //!
 //! Shared data is found through `WATCHPOST_CONFORMANCE`; without it those tests say that they skip.
 
-mod runner;
-mod scripts;
+#![allow(clippy::panic, clippy::print_stdout, reason = "a test's helpers fail and report as tests do")]
+
+mod fuzz;
+mod syntax_cases;
+mod syntax_tables;

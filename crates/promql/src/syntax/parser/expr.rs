@@ -14,7 +14,6 @@ use crate::syntax::token::{Token, TokenKind};
 const SIGN_OPERAND: u8 = BinaryOp::Mul.precedence() + 1;
 
 /// `bool`, `on (…)`, `group_left (…)`, `fill (…)` behind an operator.
-#[derive(Default)]
 struct BinaryModifiers {
     return_bool: bool,
     matching: VectorMatching,
@@ -67,9 +66,8 @@ impl Parser<'_> {
     }
 
     fn binary_modifiers(&mut self) -> Parsed<BinaryModifiers> {
-        let mut modifiers = BinaryModifiers::default();
-        modifiers.return_bool = self.shift_if(TokenKind::Bool).is_some();
-        let matching = &mut modifiers.matching;
+        let return_bool = self.shift_if(TokenKind::Bool).is_some();
+        let mut matching = VectorMatching::default();
         if matches!(self.peek(), TokenKind::On | TokenKind::Ignoring) {
             matching.on = self.shift().kind == TokenKind::On;
             matching.labels = self.grouping_labels()?;
@@ -85,8 +83,8 @@ impl Parser<'_> {
                 }
             }
         }
-        self.fill_modifiers(matching)?;
-        Ok(modifiers)
+        self.fill_modifiers(&mut matching)?;
+        Ok(BinaryModifiers { return_bool, matching })
     }
 
     fn fill_modifiers(&mut self, matching: &mut VectorMatching) -> Parsed<()> {

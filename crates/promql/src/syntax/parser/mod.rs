@@ -77,7 +77,7 @@ pub fn parse(query: &str, options: ParseOptions) -> Result<Expr, ParseErrors> {
 /// [`Matcher::matches_empty`].
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseErrors> {
     let mut parser = Parser::new(text, ParseOptions::default())?;
-    match (parser.whole(|parser| parser.vector_selector()), parser.errors.is_empty()) {
+    match (parser.whole(Parser::vector_selector), parser.errors.is_empty()) {
         (Some(selector), true) => Ok(selector.matchers),
         _ => Err(parser.into_errors()),
     }
@@ -86,13 +86,14 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseErrors> {
 /// Reads the labels of one series: `name{label="value"}`, only `=`.
 pub fn parse_metric(text: &str) -> Result<Labels, ParseErrors> {
     let mut parser = Parser::new(text, ParseOptions::default())?;
-    match (parser.whole(|parser| parser.metric()), parser.errors.is_empty()) {
+    match (parser.whole(Parser::metric), parser.errors.is_empty()) {
         (Some(labels), true) => Ok(labels),
         _ => Err(parser.into_errors()),
     }
 }
 
 /// Why a construct was not read to its end.
+#[derive(Clone, Copy)]
 enum Stop {
     /// An unexpected token: the innermost construct that can stand broken takes it from here.
     Unwind,

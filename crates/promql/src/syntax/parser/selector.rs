@@ -5,7 +5,6 @@ use model::matcher::{BadRegex, MatchOp, Matcher};
 
 use super::{Parsed, Parser};
 use crate::syntax::ast::{BinaryOp, Span, VectorSelector};
-use crate::syntax::quote::quoted;
 use crate::syntax::regex_error;
 use crate::syntax::token::{Token, TokenKind};
 

@@ -1,0 +1,141 @@
+//! Our own cases of the language: `testdata/syntax`.
+//!
+//! A file is a run of cases with empty lines between them. A case is a query (`>` in front of further lines) and
+//! what must come of it: `= canonical form`, `! start..end message` for each error, `| pretty line at width 20`,
+//! `{ JSON`, `- option` switches an option off.
+
+use promql::syntax::json::to_json;
+use promql::syntax::{ParseOptions, parse, pretty};
+
+const WIDTH: usize = 20;
+
+#[derive(Default)]
+struct Case {
+    query: String,
+    off: Vec<String>,
+    canonical: Option<String>,
+    errors: Vec<String>,
+    pretty: Vec<String>,
+    json: Option<String>,
+}
+
+fn cases(file: &str) -> Vec<Case> {
+    let path = format!("{}/testdata/syntax/{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).expect("the file is there");
+    let mut cases = Vec::new();
+    for block in text.split("\n\n") {
+        let mut case = Case::default();
+        for (index, line) in block.lines().filter(|line| !line.starts_with("//")).enumerate() {
+            match line.split_at_checked(2) {
+                Some(("> ", rest)) => case.query = format!("{}\n{rest}", case.query),
+                Some(("= ", rest)) => case.canonical = Some(rest.to_owned()),
+                Some(("! ", rest)) => case.errors.push(rest.to_owned()),
+                Some(("| ", rest)) => case.pretty.push(rest.to_owned()),
+                Some(("- ", rest)) if index > 0 => case.off.push(rest.to_owned()),
+                Some(("{ ", rest)) if index > 0 => case.json = Some(rest.to_owned()),
+                _ => case.query = line.to_owned(),
+            }
+        }
+        if !case.query.is_empty() {
+            cases.push(case);
+        }
+    }
+    assert!(!cases.is_empty(), "{file} has no case");
+    cases
+}
+
+fn options(off: &[String]) -> ParseOptions {
+    let mut options = ParseOptions::ALL;
+    for name in off {
+        match name.as_str() {
+            "experimental_functions" => options.experimental_functions = false,
+            "extended_range_selectors" => options.extended_range_selectors = false,
+            "binop_fill" => options.binop_fill = false,
+            "duration_expr" => options.duration_expr = false,
+            other => panic!("no option {other}"),
+        }
+    }
+    options
+}
+
+#[track_caller]
+fn check(file: &str) {
+    let mut problems = Vec::new();
+    for case in cases(file) {
+        let query = &case.query;
+        match parse(query, options(&case.off)) {
+            Err(errors) => {
+                let shown = |error: &promql::syntax::ParseError| {
+                    format!("{}..{} {}", error.span.start, error.span.end, error.message)
+                };
+                let got: Vec<String> = errors.0.iter().map(shown).collect();
+                if got != case.errors {
+                    problems.push(format!("{query}\n  got    {got:#?}\n  wanted {:#?}", case.errors));
+                }
+            }
+            Ok(_) if !case.errors.is_empty() => problems.push(format!("{query}\n  parsed, wanted {:#?}", case.errors)),
+            Ok(expr) => {
+                let (printed, json) = (expr.to_string(), to_json(&expr));
+                let broken: Vec<String> = pretty(&expr, WIDTH).lines().map(str::to_owned).collect();
+                if case.canonical.as_ref().is_some_and(|wanted| *wanted != printed) {
+                    problems.push(format!("{query}\n  got    {printed}\n  wanted {:?}", case.canonical));
+                }
+                if !case.pretty.is_empty() && case.pretty != broken {
+                    problems.push(format!("{query}\n  got    {broken:#?}\n  wanted {:#?}", case.pretty));
+                }
+                if case.json.as_ref().is_some_and(|wanted| *wanted != json) {
+                    problems.push(format!("{query}\n  got    {json}\n  wanted {:?}", case.json));
+                }
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
+}
+
+#[test]
+fn canonical_forms_keep_the_meaning() {
+    check("canonical.txt");
+}
+
+#[test]
+fn errors_say_what_was_expected_and_where() {
+    check("errors.txt");
+}
+
+#[test]
+fn what_is_switched_off_says_so() {
+    check("switches.txt");
+}
+
+#[test]
+fn long_queries_are_broken_and_indented() {
+    check("pretty.txt");
+}
+
+#[test]
+fn trees_become_the_json_of_prometheus() {
+    check("json.txt");
+}
+
+#[test]
+fn deep_nesting_is_refused_and_not_overflowing() {
+    for (open, close) in [("(", ")"), ("abs(", ")"), ("-", ""), ("sum(", ")"), ("a[", "]"), ("1 ^ ", "")] {
+        for depth in [50, 100_000] {
+            let query = format!("{}a{}", open.repeat(depth), close.repeat(depth));
+            let parsed = parse(&query, ParseOptions::ALL);
+            assert!(depth < 100 || parsed.is_err(), "{open}");
+        }
+    }
+    let chain = |length: usize| vec!["a"; length].join(" + ");
+    assert!(parse(&chain(900), ParseOptions::ALL).is_ok());
+    let errors = parse(&chain(100_000), ParseOptions::ALL).expect_err("too high a tree");
+    assert!(errors.to_string().contains("nested too deeply"), "{errors}");
+    let durations = format!("a[{}]", vec!["1m"; 100_000].join(" + "));
+    assert!(parse(&durations, ParseOptions::ALL).is_err());
+}
+
+#[test]
+fn endless_errors_are_cut_off() {
+    let errors = parse(&format!("f(a{}", ",".repeat(100_000)), ParseOptions::ALL).expect_err("many errors");
+    assert!(errors.0.len() <= 50, "{}", errors.0.len());
+}
