@@ -5,5 +5,7 @@
 #![allow(clippy::panic, clippy::print_stdout, reason = "a test's helpers fail and report as tests do")]
 
 mod fuzz;
+mod runner;
+mod scripts;
 mod syntax_cases;
 mod syntax_tables;
