@@ -43,6 +43,12 @@ use crate::syntax::{ParseOptions, parse, parse_selector};
 /// What a cut-off answer says.
 const TRUNCATED: &str = "results truncated due to limit";
 
+/// Queries that nest no deeper are evaluated on the caller's stack. People write queries of ten levels.
+const HEIGHT_ON_ANY_STACK: usize = 64;
+
+/// What a level of a query may take of the stack, several times over.
+const STACK_BYTES_PER_LEVEL: usize = 32 << 10;
+
 /// Evaluates PromQL over a storage.
 pub struct Engine {
     storage: Arc<dyn Queryable>,
@@ -138,6 +144,29 @@ impl Engine {
         let budget = Arc::new(Budget::new(bounds, process, clock, options.cancel.clone()));
         let _place = self.queue.enter(&budget)?;
 
+        let height = height(&prepared.expr);
+        if height <= HEIGHT_ON_ANY_STACK {
+            return self.evaluate_here(prepared, when, options, &budget);
+        }
+        // Evaluation is as deep as the query; a deep one gets a stack of its own, for the caller's may be small.
+        let stack = height * STACK_BYTES_PER_LEVEL;
+        std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().stack_size(stack);
+            let started = builder.spawn_scoped(scope, || self.evaluate_here(prepared, when, options, &budget));
+            let failed = |text: String| QueryError::Internal(text);
+            let joined = started.map_err(|error| failed(format!("no thread for a deep query: {error}")))?.join();
+            joined.unwrap_or_else(|_| Err(failed("the evaluation panicked".to_owned())))
+        })
+    }
+
+    fn evaluate_here(
+        &self,
+        prepared: &Prepared,
+        when: When,
+        options: &QueryOptions,
+        budget: &Arc<Budget>,
+    ) -> Result<Outcome, QueryError> {
+        let settings = &self.settings;
         let subquery_step = millis(settings.subquery_step);
         let (times, grid) = match when {
             When::At(Timestamp(at)) => {
@@ -155,13 +184,13 @@ impl Engine {
             settings,
             lookback: millis(options.lookback.unwrap_or(settings.lookback)),
             snapshot: self.storage.snapshot().map_err(eval::storage_error)?,
-            budget: Arc::clone(&budget),
+            budget: Arc::clone(budget),
             times,
             threads: &self.threads,
             notes: Mutex::default(),
         };
-        let instant = matches!(when, When::At(_));
-        let mut value = result(&run, &plan, grid, instant)?;
+        run.check_steps(grid)?;
+        let mut value = result(&run, &plan, grid, matches!(when, When::At(_)))?;
         let truncated = truncate(&mut value, options.limit);
         let notes = run.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(Outcome { value, notes, stats: budget.stats(), truncated })
@@ -209,6 +238,11 @@ pub fn is_counter_reset(current: &Histogram, previous: &Histogram) -> bool {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// How deep a query nests.
+fn height(expr: &Expr) -> usize {
+    1 + expr.children().into_iter().map(height).max().unwrap_or(0)
 }
 
 fn check_range_type(expr: &Expr) -> Result<(), QueryError> {

@@ -5,6 +5,8 @@
 #![allow(clippy::panic, clippy::print_stdout, reason = "a test's helpers fail and report as tests do")]
 
 mod fuzz;
+mod properties;
+mod reference;
 mod runner;
 mod scripts;
 mod syntax_cases;

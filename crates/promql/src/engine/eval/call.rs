@@ -62,7 +62,6 @@ fn wrong_arguments(call: &CallNode) -> QueryError {
 /// A function that gives a vector.
 pub(crate) fn vector<'r>(
     run: &'r Run<'r>,
-    node: &'r Node,
     call: &'r CallNode,
     grid: Grid,
 ) -> Result<Stream<'r>, QueryError> {
@@ -127,10 +126,7 @@ pub(crate) fn vector<'r>(
         (_, [argument]) if matches!(argument.kind, Kind::Subquery(_)) || is_range(argument) => {
             over_range(run, call, argument, &[], grid)
         }
-        _ => {
-            let _ = node;
-            Err(wrong_arguments(call))
-        }
+        _ => Err(wrong_arguments(call)),
     }
 }
 

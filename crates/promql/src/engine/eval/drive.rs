@@ -14,10 +14,6 @@ use super::super::plan::Grid;
 use super::Run;
 use super::frame::{Source, Stream, Worker};
 
-/// Below so many samples a second thread costs more than it brings: starting one takes about 50 µs, and a
-/// sample a few nanoseconds.
-const WORTH_A_THREAD: u64 = 50_000;
-
 /// Receives the columns in the order of the series; may take them.
 pub(crate) type Sink<'s> = dyn FnMut(usize, &mut Column) -> Result<(), QueryError> + Send + 's;
 
@@ -79,7 +75,7 @@ pub(crate) fn drive_source(
     let series = source.heads().len();
     let batch = run.settings.batch.max(1);
     let batches = series.div_ceil(batch);
-    let wanted = (source.work() / WORTH_A_THREAD).min(batches.saturating_sub(1) as u64) as usize;
+    let wanted = (source.work() / run.settings.thread_samples.max(1)).min(batches.saturating_sub(1) as u64) as usize;
     let borrowed = run.threads.borrow(wanted);
     if borrowed.count == 0 {
         return alone(run, source, grid, sink);

@@ -69,7 +69,7 @@ impl Run<'_> {
         }
         match &node.kind {
             Kind::Selector(selector) => select::instant(self, selector, grid, select::Reading::Value),
-            Kind::Call(call) => call::vector(self, node, call, grid),
+            Kind::Call(call) => call::vector(self, call, grid),
             Kind::Aggregate(aggregate) => aggregate::aggregate(self, node, aggregate, grid).map(Stream::Frame),
             Kind::Binary(binary) => binary::vector(self, node, binary, grid),
             Kind::Negate(inner) => {
@@ -110,6 +110,11 @@ impl Run<'_> {
             Kind::Call(call) => call::scalar(self, call, grid),
             _ => Err(misplaced(node)),
         }
+    }
+
+    /// Fails where one column alone would be too much. Nothing may be allocated for a grid before this was asked.
+    pub(crate) fn check_steps(&self, grid: Grid) -> Result<(), QueryError> {
+        self.budget.charge(grid.count as u64, 8 * grid.count as u64).map(drop)
     }
 
     /// Names the series of a selector.

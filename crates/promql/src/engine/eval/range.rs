@@ -98,6 +98,7 @@ fn input<'r>(run: &'r Run<'r>, node: &'r Node, grid: Grid) -> Result<(Input<'r>,
         Kind::Subquery(subquery) => {
             let range = range_of(run, grid, (subquery.at, subquery.offset, subquery.range), Borders::Plain);
             let inner = subquery_grid(subquery, grid);
+            run.check_steps(inner)?;
             let frame = run.frame(&subquery.expr, inner)?;
             let times = (0..inner.count).map(|step| inner.time(step)).collect();
             Ok((Input::Computed { frame, times }, range))
