@@ -188,6 +188,7 @@ impl Engine {
             times,
             threads: &self.threads,
             notes: Mutex::default(),
+            kept: Mutex::default(),
         };
         run.check_steps(grid)?;
         let mut value = result(&run, &plan, grid, matches!(when, When::At(_)))?;

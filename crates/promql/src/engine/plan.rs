@@ -4,6 +4,7 @@
 //! A plan belongs to one start, end and step, because `@ start()`, `step()` and the default resolution of
 //! subqueries depend on them. It costs microseconds, so it is made anew for every evaluation.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use model::matcher::{MatchOp, Matcher};
@@ -71,6 +72,8 @@ pub(crate) struct Node {
     pub(crate) outer: Span,
     /// The same at every step.
     pub(crate) constant: bool,
+    /// Written more than once in the query: evaluated once, under this number.
+    pub(crate) shared: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -140,11 +143,34 @@ pub(crate) struct BinaryNode {
 
 /// Makes the plan.
 pub(crate) fn plan(expr: &Expr, times: QueryTimes) -> Result<Node, QueryError> {
-    Planner { times }.node(expr, Use::default())
+    let mut aggregates = HashMap::new();
+    count_aggregates(expr, SHARED_LEVELS_MAX, &mut aggregates);
+    let repeated = aggregates.into_iter().filter(|(_, count)| *count > 1).map(|(text, _)| text);
+    let shared = repeated.zip(0..).collect();
+    Planner { times, shared }.node(expr, Use::default())
+}
+
+/// Repetitions are looked for so many levels down. Looking prints what it looks at, which in a tree of a thousand
+/// levels would take longer than evaluating.
+const SHARED_LEVELS_MAX: usize = 32;
+
+/// Counts how often each aggregation is written. Only they are worth keeping: their results are small.
+fn count_aggregates(expr: &Expr, levels: usize, counts: &mut HashMap<String, usize>) {
+    if levels == 0 {
+        return;
+    }
+    if matches!(expr, Expr::Aggregate(_)) {
+        *counts.entry(expr.to_string()).or_default() += 1;
+    }
+    for child in expr.children() {
+        count_aggregates(child, levels - 1, counts);
+    }
 }
 
 struct Planner {
     times: QueryTimes,
+    /// Aggregations written more than once, as text, with their numbers.
+    shared: HashMap<String, u32>,
 }
 
 /// What the expression around is going to do.
@@ -210,7 +236,12 @@ impl Planner {
             }
         };
         let span = expr.span();
-        Ok(Node { kind, kind_of_value: expr.value_type(), span, outer: span, constant })
+        let shared = match &kind {
+            // For histogram statistics the same text is read another way.
+            Kind::Aggregate(_) if !self.shared.is_empty() && !usage.histogram_stats => self.shared.get(&expr.to_string()).copied(),
+            _ => None,
+        };
+        Ok(Node { kind, kind_of_value: expr.value_type(), span, outer: span, constant, shared })
     }
 
     fn aggregate(&self, aggregate: &Aggregate, usage: Use) -> Result<(Kind, bool), QueryError> {

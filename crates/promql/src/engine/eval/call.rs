@@ -3,7 +3,7 @@
 use model::query::QueryError;
 
 use super::super::plan::{CallNode, Grid, Kind, Node};
-use super::frame::Stream;
+use super::frame::{Frame, Head, Stream};
 use super::map::{self, Operation};
 use super::select::{self, Reading};
 use super::sort::{self, By};
@@ -170,13 +170,14 @@ fn note_presence(run: &Run<'_>, stream: Stream<'_>, present: &mut [bool], grid: 
 /// `timestamp`, `start_timestamp`: of a selector the sample's own, else the time of evaluation.
 fn times<'r>(run: &'r Run<'r>, argument: &'r Node, reading: Reading, grid: Grid) -> Result<Stream<'r>, QueryError> {
     match &argument.kind {
+        // Without the switch nobody knows when anything began.
+        _ if reading == Reading::StartTime && !run.settings.features.start_timestamps => Ok(Frame::default().into()),
         Kind::Selector(selector) if selector.range == 0 => {
             select::instant(run, selector, grid, reading)?.check_same(run, grid)
         }
         _ if reading == Reading::Time => map::apply(run, run.stream(argument, grid)?, Operation::StepTime, grid),
         // A computed value has not begun at any time.
-        _ => map::apply(run, run.stream(argument, grid)?, Operation::Histogram(|_| f64::NAN), grid)
-            .map(|_| Stream::Frame(super::frame::Frame::default())),
+        _ => run.frame(argument, grid).map(|_| Frame::default().into()),
     }
 }
 
@@ -199,8 +200,8 @@ fn clamping(run: &Run<'_>, function: FunctionId, bounds: &[Node], grid: Grid) ->
 /// A date function without argument tells about the time of the step.
 fn of_step_time<'r>(run: &Run<'_>, function: FunctionId, grid: Grid) -> Result<Stream<'r>, QueryError> {
     let values = (0..grid.count).map(|step| date::of(function, (grid.time(step) as f64 / 1000.0).floor())).collect();
-    let mut frame = super::frame::Frame::default();
-    let head = super::frame::Head { labels: model::labels::Labels::empty(), dropped: false };
+    let mut frame = Frame::default();
+    let head = Head { labels: model::labels::Labels::empty(), dropped: false };
     frame.push(head, crate::engine::column::Column::of_floats(values), &run.budget)?;
     Ok(Stream::Frame(frame))
 }

@@ -48,6 +48,15 @@ impl Frame {
         Ok(())
     }
 
+    /// The same once more, paid for on its own.
+    pub(crate) fn copied(&self, budget: &Arc<Budget>) -> Result<Self, QueryError> {
+        let mut frame = Self::default();
+        for series in &self.series {
+            frame.push(series.head.clone(), series.column.clone(), budget)?;
+        }
+        Ok(frame)
+    }
+
     /// The values of the only step at every step.
     pub(crate) fn repeated(self, steps: usize, budget: &Arc<Budget>) -> Result<Self, QueryError> {
         let mut frame = Self::default();

@@ -22,39 +22,15 @@ pub(crate) fn replace<'r>(
     if dst.is_empty() {
         return Err(bad("destination label name", dst));
     }
-    let replacement = expansion(replacement);
-    relabelled(run, input, grid, dst, |labels| replaced(labels, &regex, src, &replacement))
+    relabelled(run, input, grid, dst, |labels| replaced(labels, &regex, src, replacement))
 }
 
+/// `$1`, `${1}`, `$name`; Go and Rust read them alike: `$1x` is the group named `1x`, a lone `$` is itself.
 fn replaced(labels: &Labels, regex: &Regex, src: &str, replacement: &str) -> Option<String> {
     let captures = regex.captures(labels.get(src).unwrap_or(""))?;
     let mut value = String::new();
     captures.expand(replacement, &mut value);
     Some(value)
-}
-
-/// Go and Rust read `$1x` alike (the group named `1x`), but Go leaves `$` in front of anything else as it is and
-/// has no `$` for the rest. So a `$` that begins no name is doubled for Rust.
-fn expansion(template: &str) -> String {
-    let mut out = String::with_capacity(template.len());
-    let mut chars = template.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        if c != '$' {
-            out.push(c);
-            continue;
-        }
-        match chars.peek() {
-            Some((_, '$')) => {
-                chars.next();
-                out.push_str("$$");
-            }
-            Some((_, '{')) if template[at..].contains('}') => out.push('$'),
-            Some((_, c)) if c.is_alphanumeric() || *c == '_' => out.push('$'),
-            // Go drops a lone `$`: the reference has an empty name, which is no group.
-            _ => {}
-        }
-    }
-    out
 }
 
 /// `label_join(v, dst, separator, src…)`
@@ -142,14 +118,17 @@ mod tests {
         let labels = Labels::from_pairs([("src", "one-two")]);
         let regex = anchored("(?P<first>.*)-(.*)").expect("compiles");
         let check = |template: &str, expected: &str| {
-            assert_eq!(replaced(&labels, &regex, "src", &expansion(template)).as_deref(), Some(expected), "{template}");
+            assert_eq!(replaced(&labels, &regex, "src", template).as_deref(), Some(expected), "{template}");
         };
         check("$2", "two");
         check("${2}x", "twox");
         check("$2x", "");
         check("$first", "one");
         check("$$1", "$1");
+        check("a$", "a$");
+        check("$-$1", "$-one");
         check("a", "a");
-        assert_eq!(replaced(&labels, &regex, "none", "$1"), None);
+        let digits = anchored("[0-9]+").expect("compiles");
+        assert_eq!(replaced(&labels, &digits, "src", "$1"), None);
     }
 }

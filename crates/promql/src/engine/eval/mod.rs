@@ -22,6 +22,7 @@ pub(crate) mod select;
 pub(crate) mod set;
 pub(crate) mod sort;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::labels::Labels;
@@ -31,7 +32,7 @@ use model::time::Timestamp;
 
 use super::limits::Budget;
 use super::notes::NoteSet;
-use super::plan::{Grid, Kind, Node, QueryTimes, Selector};
+use super::plan::{AggregateNode, Grid, Kind, Node, QueryTimes, Selector};
 use super::settings::Settings;
 use crate::syntax::ast::ValueType;
 use drive::Threads;
@@ -49,6 +50,8 @@ pub(crate) struct Run<'q> {
     pub(crate) times: QueryTimes,
     pub(crate) threads: &'q Threads,
     pub(crate) notes: Mutex<NoteSet>,
+    /// Results of what the query writes more than once.
+    pub(crate) kept: Mutex<HashMap<(u32, Grid), Arc<Frame>>>,
 }
 
 impl Run<'_> {
@@ -70,7 +73,7 @@ impl Run<'_> {
         match &node.kind {
             Kind::Selector(selector) => select::instant(self, selector, grid, select::Reading::Value),
             Kind::Call(call) => call::vector(self, call, grid),
-            Kind::Aggregate(aggregate) => aggregate::aggregate(self, node, aggregate, grid).map(Stream::Frame),
+            Kind::Aggregate(aggregate) => self.aggregated(node, aggregate, grid).map(Stream::Frame),
             Kind::Binary(binary) => binary::vector(self, node, binary, grid),
             Kind::Negate(inner) => {
                 let operation = map::Operation::Negate;
@@ -78,6 +81,18 @@ impl Run<'_> {
             }
             Kind::Number(_) | Kind::String(_) | Kind::Subquery(_) => Err(misplaced(node)),
         }
+    }
+
+    fn aggregated(&self, node: &Node, aggregate: &AggregateNode, grid: Grid) -> Result<Frame, QueryError> {
+        let Some(number) = node.shared else { return aggregate::aggregate(self, node, aggregate, grid) };
+        let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&(number, grid)).cloned();
+        if let Some(known) = known {
+            return known.copied(&self.budget);
+        }
+        let frame = aggregate::aggregate(self, node, aggregate, grid)?;
+        let copy = Arc::new(frame.copied(&self.budget)?);
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert((number, grid), copy);
+        Ok(frame)
     }
 
     /// A vector, all of it.

@@ -9,6 +9,7 @@ use model::storage::{Column as Stored, Selection};
 use super::super::column::Column;
 use super::super::notes::NoteSet;
 use super::super::plan::{Grid, Kind, Node, Selector, SubqueryNode};
+use super::super::range::extended;
 use super::super::range::rate::{FloatSteps, Kind as RateKind, of_float_series};
 use super::super::range::{
     Context, Floats, Histograms, Params, Window, WindowSteps, evaluate, over_time,
@@ -385,6 +386,12 @@ pub(crate) fn matrix(run: &Run<'_>, node: &Node, grid: Grid) -> Result<Vec<model
         if floats.is_empty() && histograms.is_empty() {
             continue;
         }
+        let extended = extended::with_borders(floats, range.first_end - range.length, range.first_end, range.borders);
+        let floats = match &extended {
+            Some((times, _)) if times.is_empty() => continue,
+            Some((times, values)) => Floats { times, values, starts: None },
+            None => floats,
+        };
         charge.more(floats.len() as u64, 16 * floats.len() as u64)?;
         let mut labels = run.visible(head);
         if head.dropped {
@@ -412,6 +419,7 @@ mod tests {
             span: Span::default(),
             outer: Span::default(),
             constant: true,
+            shared: None,
         };
         SubqueryNode { expr, range, step, offset, at: None }
     }

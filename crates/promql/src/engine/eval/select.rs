@@ -24,7 +24,7 @@ pub(crate) enum Reading {
     Value,
     /// Its own time, in seconds.
     Time,
-    /// When counting began, in seconds; nothing where unknown.
+    /// When counting began, in seconds; 0 where unknown.
     StartTime,
 }
 
@@ -182,9 +182,7 @@ fn newest(stored: &Stored<'_>, source: &SelectorSource<'_>, column: &mut Column)
             Reading::Time => column.set_float(step, stored.times[row] as f64 / 1000.0),
             Reading::StartTime => {
                 let start = stored.start_times.map_or(0, |starts| starts[row]);
-                if start != 0 {
-                    column.set_float(step, start as f64 / 1000.0);
-                }
+                column.set_float(step, start as f64 / 1000.0);
             }
             Reading::Value => match histograms.binary_search_by_key(&(row as u32), |(at, _)| *at) {
                 Ok(at) => column.set_histogram(step, Arc::clone(&histograms[at].1)),

@@ -33,22 +33,55 @@ fn border_samples(window: &Window<'_>, times: &[i64]) -> Option<(usize, usize)> 
     (!outside).then_some((first, last))
 }
 
-/// The increase of floats between the borders.
-pub(super) fn of_floats(window: &Window<'_>, kind: Kind) -> Option<f64> {
+/// The samples of an extended range as they are shown: those within, and one at each border. `None`: the range is
+/// a plain one.
+pub(crate) fn with_borders(
+    floats: Floats<'_>,
+    start: i64,
+    end: i64,
+    borders: Borders,
+) -> Option<(Vec<i64>, Vec<f64>)> {
+    if borders == Borders::Plain || floats.is_empty() {
+        return None;
+    }
+    let none = Histograms { times: &[], values: &[], starts: None };
+    let window = Window { floats, histograms: none, eval: end, start, end, borders };
+    let Some((first, last)) = border_samples(&window, floats.times) else { return Some((Vec::new(), Vec::new())) };
+    let (left, right) = border_values(&window, (first, last), false);
+    let inner = (first..=last).filter(|i| floats.times[*i] > start && floats.times[*i] < end);
+    let (mut times, mut values) = (vec![start], vec![left]);
+    for i in inner {
+        times.push(floats.times[i]);
+        values.push(floats.values[i]);
+    }
+    times.push(end);
+    values.push(right);
+    Some((times, values))
+}
+
+/// The values at the borders.
+fn border_values(window: &Window<'_>, (first, last): (usize, usize), is_counter: bool) -> (f64, f64) {
     let Floats { times, values, .. } = window.floats;
-    let (mut first, mut last) = border_samples(window, times)?;
     let smoothed = window.borders == Borders::Smoothed;
     let point = |i: usize| (times[i], values[i]);
     let left = if smoothed && times[first] < window.start {
-        interpolate(point(first), point(first + 1), window.start, kind.is_counter())
+        interpolate(point(first), point(first + 1), window.start, is_counter)
     } else {
         values[first]
     };
     let right = if smoothed && last > 0 && times[last] > window.end {
-        interpolate(point(last - 1), point(last), window.end, kind.is_counter())
+        interpolate(point(last - 1), point(last), window.end, is_counter)
     } else {
         values[last]
     };
+    (left, right)
+}
+
+/// The increase of floats between the borders.
+pub(super) fn of_floats(window: &Window<'_>, kind: Kind) -> Option<f64> {
+    let Floats { times, values, .. } = window.floats;
+    let (mut first, mut last) = border_samples(window, times)?;
+    let (left, right) = border_values(window, (first, last), kind.is_counter());
     let mut increase = right - left;
     if kind.is_counter() {
         // The values at the borders already know of resets outside; only those within are made good.
