@@ -3,18 +3,18 @@
 //! What may meet what is decided step by step, because series come and go: two series of the "one" side with the
 //! same matching labels are only an error at a step at which both have a value.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::labels::{Labels, METRIC_NAME};
 use model::query::QueryError;
 
-use super::super::column::{Cell, Column, OwnedCell};
+use super::super::column::{Cell, Column, OwnedCell, is_absent};
 use super::super::notes::NoteSet;
 use super::super::plan::{BinaryNode, Grid, Node};
 use super::frame::{Frame, FrameSeries, Head, Stream};
 use super::map::{self, Operation, WithScalar};
 use super::{METADATA_LABELS, Run, element, misplaced, same_labelset, set};
-use crate::syntax::ast::{Cardinality, Span, ValueType, VectorMatching};
+use crate::syntax::ast::{BinaryOp, Cardinality, Span, ValueType, VectorMatching};
 
 /// An operation with at least one vector.
 pub(crate) fn vector<'r>(
@@ -92,6 +92,12 @@ impl Output {
             series.len() - 1
         })
     }
+
+    /// Whether columns of these names are all new and all different.
+    fn has_room_for(&self, heads: &[Head]) -> bool {
+        let mut seen = HashSet::with_capacity(heads.len());
+        heads.iter().all(|head| !self.by_labels.contains_key(&head.labels) && seen.insert(&head.labels))
+    }
 }
 
 impl Join<'_> {
@@ -101,12 +107,6 @@ impl Join<'_> {
         let fills = self.matching.fill_left.is_some() || self.matching.fill_right.is_some();
         if !fills && (left.series.is_empty() || right.series.is_empty()) {
             return Ok(Frame::default());
-        }
-        // Nothing is looked at where one side has nothing at all.
-        let mut active = vec![true; self.grid.count];
-        if !fills {
-            let (left, right) = (left.presence(self.grid.count), right.presence(self.grid.count));
-            active = left.into_iter().zip(right).map(|(left, right)| left && right).collect();
         }
         let swapped = self.matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (&right, &left) } else { (&left, &right) };
@@ -126,10 +126,15 @@ impl Join<'_> {
         }
         let mut output = Output::default();
         let mut notes = NoteSet::default();
+        let mut active = None;
         for (signature, group) in &groups {
             self.run.budget.go_on()?;
             let sides = Sides { many, one, swapped, signature };
-            self.group(&sides, group, &active, &mut output, &mut notes)?;
+            if !fills && self.pairs_for_good(&sides, group, &mut output, &mut notes) {
+                continue;
+            }
+            let active = active.get_or_insert_with(|| self.active_steps(&left, &right, fills));
+            self.group(&sides, group, active, &mut output, &mut notes)?;
         }
         self.run.note(|all| all.merge(notes));
         let mut frame = Frame::default();
@@ -137,6 +142,70 @@ impl Join<'_> {
             frame.push(series.head, series.column, &self.run.budget)?;
         }
         Ok(frame)
+    }
+
+    /// The steps at which anything is looked at: without fills not those at which one side has nothing at all.
+    fn active_steps(&self, left: &Frame, right: &Frame, fills: bool) -> Vec<bool> {
+        if fills {
+            return vec![true; self.grid.count];
+        }
+        let (left, right) = (left.presence(self.grid.count), right.presence(self.grid.count));
+        left.into_iter().zip(right).map(|(left, right)| left && right).collect()
+    }
+
+    /// The usual group: one series of the "one" side, so that who meets whom is the same at every step. False: not
+    /// such a group, nothing was done.
+    fn pairs_for_good(&self, sides: &Sides<'_>, group: &Group, output: &mut Output, notes: &mut NoteSet) -> bool {
+        let one_to_one = self.matching.cardinality == Cardinality::OneToOne;
+        let [one] = group.one.as_slice() else { return group.one.is_empty() };
+        if one_to_one && group.many.len() > 1 {
+            return false;
+        }
+        let heads: Vec<Head> = group.many.iter().map(|many| self.head(sides, Some(*many), Some(*one))).collect();
+        if !output.has_room_for(&heads) {
+            return false;
+        }
+        for (many, head) in group.many.iter().zip(heads) {
+            let (a, b) = (&sides.many.series[*many].column, &sides.one.series[*one].column);
+            let (left, right) = if sides.swapped { (b, a) } else { (a, b) };
+            let at = output.column(head, self.grid.count);
+            self.columns(left, right, &mut output.series[at].column, notes);
+        }
+        true
+    }
+
+    /// All steps of a pair.
+    fn columns(&self, left: &Column, right: &Column, out: &mut Column, notes: &mut NoteSet) {
+        let op = self.binary.op;
+        let trims = matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+        if left.has_histograms() || right.has_histograms() || trims {
+            for step in 0..out.len() {
+                let cell = self.cell(left.get(step), right.get(step), notes);
+                out.set(step, cell);
+            }
+            return;
+        }
+        for ((out, a), b) in out.floats.iter_mut().zip(&left.floats).zip(&right.floats) {
+            if is_absent(*a) || is_absent(*b) {
+                continue;
+            }
+            let (value, keep) = element::floats(op, *a, *b);
+            if self.binary.return_bool {
+                *out = f64::from(u8::from(keep));
+            } else if keep {
+                *out = value;
+            }
+        }
+    }
+
+    /// One pair of values.
+    fn cell(&self, left: Cell<'_>, right: Cell<'_>, notes: &mut NoteSet) -> OwnedCell {
+        match element::cells(self.binary.op, left, right, self.span, notes) {
+            None => OwnedCell::Absent,
+            Some((_, keep)) if self.binary.return_bool => OwnedCell::Float(f64::from(u8::from(keep))),
+            Some((_, false)) => OwnedCell::Absent,
+            Some((value, true)) => value,
+        }
     }
 
     /// All steps of one match group.
@@ -214,12 +283,10 @@ impl Join<'_> {
         let a = many.map_or_else(|| fill(self.matching.fill_left), |i| sides.many.series[i].column.get(step));
         let b = one.map_or_else(|| fill(self.matching.fill_right), |i| sides.one.series[i].column.get(step));
         let (left, right) = if sides.swapped { (b, a) } else { (a, b) };
-        let out = match element::cells(self.binary.op, left, right, self.span, notes) {
-            None => return Ok(()),
-            Some((_, keep)) if self.binary.return_bool => OwnedCell::Float(f64::from(u8::from(keep))),
-            Some((_, false)) => return Ok(()),
-            Some((value, true)) => value,
-        };
+        let out = self.cell(left, right, notes);
+        if matches!(out, OwnedCell::Absent) {
+            return Ok(());
+        }
         if column.is_present(step) {
             return Err(same_labelset());
         }
