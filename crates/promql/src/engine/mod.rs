@@ -4,6 +4,7 @@
 //! the thread; the engine may borrow a few more for large queries. A query stops within a batch of series when it
 //! is cancelled or its time is over.
 
+mod cache;
 mod column;
 mod date;
 mod eval;
@@ -28,6 +29,7 @@ use model::query::{
 use model::storage::{Limited, Queryable, Snapshot, StorageError, TimeRange};
 use model::time::{Clock, Timestamp};
 
+use self::cache::ResultCache;
 use self::column::Cell;
 use self::eval::Run;
 use self::eval::drive::Threads;
@@ -57,6 +59,7 @@ pub struct Engine {
     threads: Threads,
     process: Arc<ProcessBudget>,
     queue: Queue,
+    cache: ResultCache,
 }
 
 /// A query that was read and checked once and may be evaluated often.
@@ -101,6 +104,20 @@ pub struct Outcome {
     pub truncated: bool,
 }
 
+impl Outcome {
+    fn nothing(stats: QueryStats) -> Self {
+        Self { value: Value::Matrix(Vec::new()), notes: NoteSet::default(), stats, truncated: false }
+    }
+
+    /// The series of a range query.
+    fn series(self) -> Vec<Series> {
+        match self.value {
+            Value::Matrix(series) => series,
+            Value::Vector(_) | Value::Scalar(..) | Value::String(..) => Vec::new(),
+        }
+    }
+}
+
 impl Engine {
     #[must_use]
     pub fn new(storage: Arc<dyn Queryable>, settings: Settings, clock: Arc<dyn Clock>) -> Self {
@@ -111,6 +128,7 @@ impl Engine {
             threads: Threads::new(settings.extra_threads),
             process: Arc::new(ProcessBudget::new(settings.process_bytes_max)),
             queue: Queue::new(settings.concurrency),
+            cache: ResultCache::new(settings.cache_bytes_max),
         }
     }
 
@@ -144,19 +162,75 @@ impl Engine {
         let budget = Arc::new(Budget::new(bounds, process, clock, options.cancel.clone()));
         let _place = self.queue.enter(&budget)?;
 
+        self.on_a_stack(prepared, when, options, &budget)
+    }
+
+    /// Evaluates where the stack is large enough.
+    fn on_a_stack(
+        &self,
+        prepared: &Prepared,
+        when: When,
+        options: &QueryOptions,
+        budget: &Arc<Budget>,
+    ) -> Result<Outcome, QueryError> {
         let height = height(&prepared.expr);
         if height <= HEIGHT_ON_ANY_STACK {
-            return self.evaluate_here(prepared, when, options, &budget);
+            return self.evaluate_cached(prepared, when, options, budget);
         }
         // Evaluation is as deep as the query; a deep one gets a stack of its own, for the caller's may be small.
         let stack = height * STACK_BYTES_PER_LEVEL;
         std::thread::scope(|scope| {
             let builder = std::thread::Builder::new().stack_size(stack);
-            let started = builder.spawn_scoped(scope, || self.evaluate_here(prepared, when, options, &budget));
+            let started = builder.spawn_scoped(scope, || self.evaluate_cached(prepared, when, options, budget));
             let failed = |text: String| QueryError::Internal(text);
             let joined = started.map_err(|error| failed(format!("no thread for a deep query: {error}")))?.join();
             joined.unwrap_or_else(|_| Err(failed("the evaluation panicked".to_owned())))
         })
+    }
+
+    /// Evaluates the steps that are not known yet.
+    fn evaluate_cached(
+        &self,
+        prepared: &Prepared,
+        when: When,
+        options: &QueryOptions,
+        budget: &Arc<Budget>,
+    ) -> Result<Outcome, QueryError> {
+        let lookback = millis(options.lookback.unwrap_or(self.settings.lookback));
+        let (When::Over(steps), Some(generation), 0, false) =
+            (when, self.storage.history_generation(), options.limit, options.nocache)
+        else {
+            return self.evaluate_here(prepared, when, options, budget);
+        };
+        if steps.step_ms <= 0 || self.settings.cache_bytes_max == 0 || !cache::is_cacheable(&prepared.expr) {
+            return self.evaluate_here(prepared, when, options, budget);
+        }
+        let (start, step) = (steps.start.0, steps.step_ms);
+        let end = start + (steps.end.0 - start).div_euclid(step) * step;
+        let key = cache::Key { text: prepared.expr.to_string(), step, phase: start.rem_euclid(step), lookback };
+        let mut part = |start: i64, end: i64| {
+            let steps = Steps { start: Timestamp(start), end: Timestamp(end), step_ms: step };
+            self.evaluate_here(prepared, When::Over(steps), options, budget)
+        };
+        let mut outcome = match self.cache.get(&key, generation, start, end) {
+            None => part(start, end)?,
+            Some(known) => {
+                let mut none = Outcome::nothing(budget.stats());
+                let before = if start < known.start { part(start, known.start - step)? } else { none.clone() };
+                let behind = if known.end < end { part(known.end + step, end)? } else { none.clone() };
+                none.notes.merge(before.notes.clone());
+                none.notes.merge(behind.notes.clone());
+                none.value = Value::Matrix(known.joined(before.series(), behind.series()));
+                none
+            }
+        };
+        outcome.stats = budget.stats();
+        // Annotations would have to be kept with the steps they belong to; such queries are simply computed.
+        if let (Value::Matrix(series), true) = (&outcome.value, outcome.notes.is_empty()) {
+            let settled = cache::last_settled(start, end, step, self.clock.now());
+            self.cache.put(key, generation, (start, settled), series);
+        }
+        Ok(outcome)
     }
 
     fn evaluate_here(

@@ -84,6 +84,8 @@ pub struct Settings {
     pub query_bytes_max: u64,
     /// Bytes all queries together may hold; whoever asks for more fails.
     pub process_bytes_max: u64,
+    /// Bytes of range results kept for dashboards; 0 keeps none. What was not used for longest goes.
+    pub cache_bytes_max: u64,
     /// Queries at a time; more wait in the order of arrival, as long as their timeout allows.
     pub concurrency: usize,
     /// Threads all queries together may use besides those that entered.
@@ -107,6 +109,7 @@ impl Default for Settings {
             samples_max: 50_000_000,
             query_bytes_max: GIB,
             process_bytes_max: 2 * GIB,
+            cache_bytes_max: 64 << 20,
             concurrency: 20,
             extra_threads: 0,
             batch: 32,

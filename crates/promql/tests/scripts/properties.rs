@@ -404,3 +404,42 @@ fn a_query_that_would_hold_too_much_fails_with_the_text_of_prometheus() {
     let text = "query processing would load too many samples into memory in query execution";
     assert_eq!(error, QueryError::Execution(text.to_owned()));
 }
+
+#[test]
+fn a_result_from_the_cache_is_the_result() {
+    for_queries(5, |seed, query| {
+        let data = data(seed % 16);
+        let engine = engine(&data, |_| {});
+        let prepared = engine.prepare(query).unwrap_or_else(|error| panic!("{query}: {error}"));
+        // A dashboard that moves on, and back.
+        for shift in [0, 1, 3, -2] {
+            let by = shift * STEPS.step_ms;
+            let steps = Steps { start: Timestamp(STEPS.start.0 + by), end: Timestamp(STEPS.end.0 + by), ..STEPS };
+            let with = engine.evaluate(&prepared, When::Over(steps), &QueryOptions::default());
+            let options = QueryOptions { nocache: true, ..QueryOptions::default() };
+            let without = engine.evaluate(&prepared, When::Over(steps), &options);
+            match (with, without) {
+                (Ok(with), Ok(without)) => {
+                    let show = |value: &Value| format!("{value:?}");
+                    assert_eq!(show(&with.value), show(&without.value), "seed {seed}, shifted {shift}: {query}");
+                }
+                (with, without) => assert_eq!(with.is_err(), without.is_err(), "seed {seed}: {query}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_late_sample_is_seen_through_the_cache() {
+    let storage = Arc::new(MemoryStorage::new());
+    let labels = Labels::from_pairs([("__name__", "late")]);
+    for minute in 0..30 {
+        storage.put_float(&labels, Timestamp(minute * 60_000), 1.0);
+    }
+    let engine = Engine::new(storage.clone(), Settings::default(), Arc::new(SystemClock::new()));
+    let prepared = engine.prepare("sum(late)").expect("parses");
+    let steps = Steps { start: Timestamp(0), end: Timestamp(1_740_000), step_ms: 60_000 };
+    assert_eq!(range(&engine, &prepared, steps).expect("evaluates")[&600_000][&Labels::empty()], 1.0);
+    storage.put_float(&labels, Timestamp(600_000), 7.0);
+    assert_eq!(range(&engine, &prepared, steps).expect("evaluates")[&600_000][&Labels::empty()], 7.0);
+}
