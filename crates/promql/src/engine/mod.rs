@@ -208,7 +208,7 @@ impl Engine {
         let (start, step) = (steps.start.0, steps.step_ms);
         let end = start + (steps.end.0 - start).div_euclid(step) * step;
         let key = cache::Key { text: prepared.expr.to_string(), step, phase: start.rem_euclid(step), lookback };
-        let mut part = |start: i64, end: i64| {
+        let part = |start: i64, end: i64| {
             let steps = Steps { start: Timestamp(start), end: Timestamp(end), step_ms: step };
             self.evaluate_here(prepared, When::Over(steps), options, budget)
         };
