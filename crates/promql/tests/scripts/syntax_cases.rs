@@ -2,10 +2,10 @@
 //!
 //! A file is a run of cases with empty lines between them. A case is a query (`>` in front of further lines) and
 //! what must come of it: `= canonical form`, `! start..end message` for each error, `| pretty line at width 20`,
-//! `{ JSON`, `- option` switches an option off.
+//! `( the query with all parentheses`, `{ JSON`, `- option` switches an option off.
 
 use promql::syntax::json::to_json;
-use promql::syntax::{ParseOptions, parse, pretty};
+use promql::syntax::{Expr, ParseOptions, parse, pretty};
 
 const WIDTH: usize = 20;
 
@@ -16,6 +16,7 @@ struct Case {
     canonical: Option<String>,
     errors: Vec<String>,
     pretty: Vec<String>,
+    grouped: Option<String>,
     json: Option<String>,
 }
 
@@ -26,14 +27,19 @@ fn cases(file: &str) -> Vec<Case> {
     for block in text.split("\n\n") {
         let mut case = Case::default();
         for (index, line) in block.lines().filter(|line| !line.starts_with("//")).enumerate() {
+            if index == 0 {
+                case.query = line.to_owned();
+                continue;
+            }
             match line.split_at_checked(2) {
                 Some(("> ", rest)) => case.query = format!("{}\n{rest}", case.query),
                 Some(("= ", rest)) => case.canonical = Some(rest.to_owned()),
                 Some(("! ", rest)) => case.errors.push(rest.to_owned()),
                 Some(("| ", rest)) => case.pretty.push(rest.to_owned()),
-                Some(("- ", rest)) if index > 0 => case.off.push(rest.to_owned()),
-                Some(("{ ", rest)) if index > 0 => case.json = Some(rest.to_owned()),
-                _ => case.query = line.to_owned(),
+                Some(("( ", rest)) => case.grouped = Some(rest.to_owned()),
+                Some(("- ", rest)) => case.off.push(rest.to_owned()),
+                Some(("{ ", rest)) => case.json = Some(rest.to_owned()),
+                _ => panic!("{file}: what is {line:?}?"),
             }
         }
         if !case.query.is_empty() {
@@ -56,6 +62,15 @@ fn options(off: &[String]) -> ParseOptions {
         }
     }
     options
+}
+
+/// The query with parentheses around every operation.
+fn grouped(expr: &Expr) -> String {
+    match expr {
+        Expr::Binary(node) => format!("({} {} {})", grouped(&node.lhs), node.op.as_str(), grouped(&node.rhs)),
+        Expr::Unary(node) => format!("({}{})", if node.negative { "-" } else { "+" }, grouped(&node.expr)),
+        other => other.to_string(),
+    }
 }
 
 #[track_caller]
@@ -83,6 +98,9 @@ fn check(file: &str) {
                 if !case.pretty.is_empty() && case.pretty != broken {
                     problems.push(format!("{query}\n  got    {broken:#?}\n  wanted {:#?}", case.pretty));
                 }
+                if case.grouped.as_ref().is_some_and(|wanted| *wanted != grouped(&expr)) {
+                    problems.push(format!("{query}\n  got    {}\n  wanted {:?}", grouped(&expr), case.grouped));
+                }
                 if case.json.as_ref().is_some_and(|wanted| *wanted != json) {
                     problems.push(format!("{query}\n  got    {json}\n  wanted {:?}", case.json));
                 }
@@ -100,6 +118,16 @@ fn canonical_forms_keep_the_meaning() {
 #[test]
 fn errors_say_what_was_expected_and_where() {
     check("errors.txt");
+}
+
+#[test]
+fn every_function_checks_its_arguments() {
+    check("functions.txt");
+}
+
+#[test]
+fn operators_group_by_their_precedence() {
+    check("operators.txt");
 }
 
 #[test]
