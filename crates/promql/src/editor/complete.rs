@@ -1,7 +1,7 @@
 //! Completions: what may be typed at a place, best first.
 
 use super::EDITOR_BYTES_MAX;
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, MetricType};
 use super::scan::{Expecting, Frame, Scan, Stage, scan};
 use super::words::{aggregation, help};
 use crate::syntax::ParseOptions;
@@ -105,6 +105,9 @@ impl Place {
         if last.is_some_and(|token| token.kind == TokenKind::Comment && token.span.end as usize == cursor) {
             return None;
         }
+        // A colon divides in brackets; elsewhere it is part of a name.
+        let in_brackets = matches!(scan_before.frames.last(), Some(Frame::Brackets | Frame::Duration));
+        let is_word = |c: char| c == '_' || c.is_ascii_alphanumeric() || (c == ':' && !in_brackets);
         let word_start = before.trim_end_matches(is_word).len();
         let (start, quote) = match unreadable {
             Some(start) => match before[start..].chars().next() {
@@ -128,10 +131,6 @@ impl Place {
 fn closing_quote(behind: &str, quote: char) -> usize {
     let line = behind.lines().next().unwrap_or_default();
     line.find(quote).map_or(0, |at| at + quote.len_utf8())
-}
-
-const fn is_word(c: char) -> bool {
-    c == '_' || c == ':' || c.is_ascii_alphanumeric()
 }
 
 struct List<'a> {
@@ -207,7 +206,7 @@ impl List<'_> {
             return;
         }
         for metric in self.catalogue.metric_names(self.prefix, METRICS_MAX) {
-            let kind = self.catalogue.metric_type(&metric).map_or("", |kind| kind.as_str());
+            let kind = self.catalogue.metric_type(&metric).map_or("", MetricType::as_str);
             let doc = self.catalogue.metric_help(&metric).unwrap_or_default();
             self.push(&metric, CompletionKind::Metric, kind, &doc);
         }
@@ -300,7 +299,6 @@ fn nearest_metric<'a>(text: &'a str, place: &Place) -> Option<&'a str> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::catalogue::MetricType;
     use super::*;
 
     /// A small shop with a few metrics.

@@ -96,6 +96,6 @@ mod tests {
         check("rate(foo{a=\"b", "rate:function foo:metric a:label =:operator \"b:unreadable");
         check("sum(", "sum:aggregation");
         check("foo $ bar", "foo:metric $ bar:unreadable");
-        check(")) , ]", "");
+        check(")) , ]", ")) , ]:unreadable");
     }
 }
