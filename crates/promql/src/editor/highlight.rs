@@ -85,7 +85,10 @@ mod tests {
             "a:metric and:keyword on:keyword sum:label group_left:keyword by:label b:metric @:operator start:function",
         );
         check("x[step() + 1h:5m]", "x:metric step:function +:operator 1h:duration 5m:duration");
-        check("foo offset -(step() * 2) + 1", "foo:metric offset:keyword -:operator step:function *:operator 2:number +:operator 1:number");
+        check(
+            "foo offset -(step() * 2) + 1",
+            "foo:metric offset:keyword -:operator step:function *:operator 2:number +:operator 1:number",
+        );
     }
 
     #[test]
@@ -93,6 +96,6 @@ mod tests {
         check("rate(foo{a=\"b", "rate:function foo:metric a:label =:operator \"b:unreadable");
         check("sum(", "sum:aggregation");
         check("foo $ bar", "foo:metric $ bar:unreadable");
-        check(")) , ]", "");
+        check(")) , ]", ")) , ]:unreadable");
     }
 }

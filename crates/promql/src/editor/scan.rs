@@ -41,7 +41,9 @@ pub(super) enum Expecting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Start,
-    Operator { comparison: bool },
+    Operator {
+        comparison: bool,
+    },
     /// `on (…)` or `ignoring (…)`
     Matching,
     /// `group_left (…)`, `fill (…)`
@@ -53,7 +55,9 @@ pub(super) enum Stage {
 pub(super) enum Frame {
     Paren,
     Call,
-    Aggregate { grouped: bool },
+    Aggregate {
+        grouped: bool,
+    },
     GroupingBefore,
     GroupingBehind,
     Matching,
@@ -107,14 +111,19 @@ fn tokens(text: &str) -> (Vec<Token>, Option<Span>) {
         match token.kind {
             TokenKind::Eof => return (tokens, None),
             TokenKind::Error => {
-                let end = u32::try_from(text.len()).unwrap_or(u32::MAX);
-                // Something is only missing at the end: everything was read.
-                let missing = token.span.start >= end;
-                return (tokens, (!missing).then(|| Span::new(token.span.start, end)));
+                let unreadable = behind(text, tokens.last());
+                return (tokens, unreadable);
             }
             _ => tokens.push(token),
         }
     }
+}
+
+/// What stands behind the last token; nothing where only something is missing at the end.
+fn behind(text: &str, last: Option<&Token>) -> Option<Span> {
+    let rest = text.get(last.map_or(0, |token| token.span.end as usize)..)?.trim_start();
+    let position = |pos: usize| u32::try_from(pos).unwrap_or(u32::MAX);
+    (!rest.is_empty()).then(|| Span::new(position(text.len() - rest.len()), position(text.len())))
 }
 
 const OPERATOR: Expecting = Expecting::Operator { groupable: false };

@@ -15,14 +15,16 @@ pub(super) const fn aggregation(op: AggregateOp) -> (&'static str, &'static str)
         AggregateOp::Stdvar => ("stdvar(v instant-vector)", "The population variance over each group."),
         AggregateOp::Topk => ("topk(k scalar, v instant-vector)", "The `k` largest elements of each group."),
         AggregateOp::Bottomk => ("bottomk(k scalar, v instant-vector)", "The `k` smallest elements of each group."),
-        AggregateOp::CountValues => {
-            ("count_values(label string, v instant-vector)", "How many elements have each value; the value is put into `label`.")
-        }
+        AggregateOp::CountValues => (
+            "count_values(label string, v instant-vector)",
+            "How many elements have each value; the value is put into `label`.",
+        ),
         AggregateOp::Quantile => ("quantile(φ scalar, v instant-vector)", "The φ-quantile (0 to 1) over each group."),
         AggregateOp::Limitk => ("limitk(k scalar, v instant-vector)", "Any `k` elements of each group."),
-        AggregateOp::LimitRatio => {
-            ("limit_ratio(r scalar, v instant-vector)", "About the share `r` of the elements; a negative `r` gives the others.")
-        }
+        AggregateOp::LimitRatio => (
+            "limit_ratio(r scalar, v instant-vector)",
+            "About the share `r` of the elements; a negative `r` gives the others.",
+        ),
     }
 }
 

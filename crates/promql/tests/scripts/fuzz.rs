@@ -2,6 +2,7 @@
 //!
 //! The seed is fixed, so that a failure is found again.
 
+use promql::editor::{Catalogue, MetricType, complete, diagnose, highlight, hover};
 use promql::syntax::json::to_json;
 use promql::syntax::{ParseOptions, parse, pretty};
 
@@ -191,5 +192,56 @@ fn errors_point_into_the_text_and_trees_are_valid_json() {
                 }
             }
         }
+    }
+}
+
+/// Knows a metric and a label that need quotes.
+struct Odd;
+
+impl Catalogue for Odd {
+    fn metric_type(&self, metric: &str) -> Option<MetricType> {
+        (metric == "foo").then_some(MetricType::Gauge)
+    }
+
+    fn metric_help(&self, _metric: &str) -> Option<String> {
+        Some("\"help\"\n".to_owned())
+    }
+
+    fn metric_names(&self, _prefix: &str, limit: usize) -> Vec<String> {
+        (0..limit).map(|number| format!("metric_{number}")).collect()
+    }
+
+    fn label_names(&self, _metric: Option<&str>, _prefix: &str, limit: usize) -> Vec<String> {
+        (0..limit).map(|number| format!("odd label {number}")).collect()
+    }
+
+    fn label_values(&self, _metric: Option<&str>, _label: &str, _prefix: &str, limit: usize) -> Vec<String> {
+        (0..limit).map(|number| format!("\"{number}\" é")).collect()
+    }
+}
+
+#[test]
+fn an_editor_may_ask_anything_anywhere() {
+    let corpus = corpus();
+    let mut random = Random(0x5eed_0003);
+    for _ in 0..MUTANTS / 3 {
+        let text = mutate(&mut random, &corpus);
+        // Also within characters and behind the end.
+        let cursor = random.below(text.len() + 3);
+        let mut end = 0;
+        for part in highlight(&text) {
+            assert!(part.span.start >= end && part.span.end as usize <= text.len(), "{text:?}: {part:?}");
+            assert!(text[end as usize..part.span.start as usize].trim().is_empty(), "{text:?} has a gap");
+            end = part.span.end;
+        }
+        assert!(text[end as usize..].trim().is_empty(), "{text:?} is not coloured to its end");
+        let found = complete(&text, cursor, ParseOptions::ALL, &Odd);
+        let (start, end) = (found.replace.start as usize, found.replace.end as usize);
+        assert!(start <= end && end <= text.len() && text.is_char_boundary(start) && text.is_char_boundary(end));
+        assert!(start <= cursor && found.items.len() <= 200, "{text:?}");
+        if let Some(found) = hover(&text, cursor, &Odd) {
+            assert!((found.span.start as usize..found.span.end as usize).contains(&cursor));
+        }
+        assert!(diagnose(&text, ParseOptions::ALL, &Odd).len() <= 50);
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! A file is a run of cases with empty lines between them. A case is a query (`>` in front of further lines) and
 //! what must come of it: `= canonical form`, `! start..end message` for each error, `| pretty line at width 20`,
-//! `{ JSON`, `- option` switches an option off.
+//! `( the query with all parentheses`, `{ JSON`, `@ text` under each node, `- option` switches an option off.
 
 use promql::syntax::json::to_json;
-use promql::syntax::{ParseOptions, parse, pretty};
+use promql::syntax::{Expr, ParseOptions, parse, parse_metric, parse_selector, pretty};
 
 const WIDTH: usize = 20;
 
@@ -16,6 +16,8 @@ struct Case {
     canonical: Option<String>,
     errors: Vec<String>,
     pretty: Vec<String>,
+    grouped: Option<String>,
+    spans: Vec<String>,
     json: Option<String>,
 }
 
@@ -26,14 +28,24 @@ fn cases(file: &str) -> Vec<Case> {
     for block in text.split("\n\n") {
         let mut case = Case::default();
         for (index, line) in block.lines().filter(|line| !line.starts_with("//")).enumerate() {
+            if index == 0 {
+                case.query = line.to_owned();
+                continue;
+            }
             match line.split_at_checked(2) {
                 Some(("> ", rest)) => case.query = format!("{}\n{rest}", case.query),
                 Some(("= ", rest)) => case.canonical = Some(rest.to_owned()),
                 Some(("! ", rest)) => case.errors.push(rest.to_owned()),
                 Some(("| ", rest)) => case.pretty.push(rest.to_owned()),
-                Some(("- ", rest)) if index > 0 => case.off.push(rest.to_owned()),
-                Some(("{ ", rest)) if index > 0 => case.json = Some(rest.to_owned()),
-                _ => case.query = line.to_owned(),
+                Some(("( ", rest)) => case.grouped = Some(rest.to_owned()),
+                Some(("@ ", rest)) => case.spans.push(rest.to_owned()),
+                Some(("+ ", rest)) => {
+                    let last = case.spans.last_mut().expect("a text that goes on");
+                    *last = format!("{last}\n+ {rest}");
+                }
+                Some(("- ", rest)) => case.off.push(rest.to_owned()),
+                Some(("{ ", rest)) => case.json = Some(rest.to_owned()),
+                _ => panic!("{file}: what is {line:?}?"),
             }
         }
         if !case.query.is_empty() {
@@ -56,6 +68,25 @@ fn options(off: &[String]) -> ParseOptions {
         }
     }
     options
+}
+
+/// The query with parentheses around every operation.
+fn grouped(expr: &Expr) -> String {
+    match expr {
+        Expr::Binary(node) => format!("({} {} {})", grouped(&node.lhs), node.op.as_str(), grouped(&node.rhs)),
+        Expr::Unary(node) => format!("({}{})", if node.negative { "-" } else { "+" }, grouped(&node.expr)),
+        other => other.to_string(),
+    }
+}
+
+/// The text under each node.
+fn spans(expr: &Expr, query: &str) -> Vec<String> {
+    let span = expr.span();
+    let mut texts = vec![query[span.start as usize..span.end as usize].to_owned()];
+    for child in expr.children() {
+        texts.extend(spans(child, query));
+    }
+    texts
 }
 
 #[track_caller]
@@ -83,6 +114,13 @@ fn check(file: &str) {
                 if !case.pretty.is_empty() && case.pretty != broken {
                     problems.push(format!("{query}\n  got    {broken:#?}\n  wanted {:#?}", case.pretty));
                 }
+                if case.grouped.as_ref().is_some_and(|wanted| *wanted != grouped(&expr)) {
+                    problems.push(format!("{query}\n  got    {}\n  wanted {:?}", grouped(&expr), case.grouped));
+                }
+                let spans = spans(&expr, query);
+                if !case.spans.is_empty() && case.spans != spans {
+                    problems.push(format!("{query}\n  got    {spans:#?}\n  wanted {:#?}", case.spans));
+                }
                 if case.json.as_ref().is_some_and(|wanted| *wanted != json) {
                     problems.push(format!("{query}\n  got    {json}\n  wanted {:?}", case.json));
                 }
@@ -100,6 +138,21 @@ fn canonical_forms_keep_the_meaning() {
 #[test]
 fn errors_say_what_was_expected_and_where() {
     check("errors.txt");
+}
+
+#[test]
+fn every_node_knows_its_text() {
+    check("spans.txt");
+}
+
+#[test]
+fn every_function_checks_its_arguments() {
+    check("functions.txt");
+}
+
+#[test]
+fn operators_group_by_their_precedence() {
+    check("operators.txt");
 }
 
 #[test]
@@ -138,4 +191,58 @@ fn deep_nesting_is_refused_and_not_overflowing() {
 fn endless_errors_are_cut_off() {
     let errors = parse(&format!("f(a{}", ",".repeat(100_000)), ParseOptions::ALL).expect_err("many errors");
     assert!(errors.0.len() <= 50, "{}", errors.0.len());
+}
+
+#[test]
+fn selectors_and_metrics_are_read_by_themselves() {
+    let shown = |text: &str| match parse_selector(text) {
+        Ok(matchers) => matchers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        Err(errors) => errors.to_string(),
+    };
+    for (text, expected) in [
+        ("up", "__name__=\"up\""),
+        ("up{job=\"x\", a!~\"b|c\"}", "job=\"x\" a!~\"b|c\" __name__=\"up\""),
+        ("{\"a.b\"}", "__name__=\"a.b\""),
+        ("{}", ""),
+        ("sum", "__name__=\"sum\""),
+        ("", "unknown position: parse error: unexpected end of input"),
+        ("up[5m]", "1:3: parse error: unexpected \"[\""),
+        ("rate(up[5m])", "1:5: parse error: unexpected \"(\""),
+        ("up{a=}", "1:6: parse error: unexpected \"}\" in label matching, expected string"),
+    ] {
+        assert_eq!(shown(text), expected, "{text}");
+    }
+    let shown = |text: &str| parse_metric(text).map_or_else(|errors| errors.to_string(), |labels| labels.to_string());
+    for (text, expected) in [
+        ("up", "{__name__=\"up\"}"),
+        ("{b=\"2\", a=\"1\"}", "{a=\"1\", b=\"2\"}"),
+        ("up{a='x',}", "{__name__=\"up\", a=\"x\"}"),
+        ("{\"u t\", \"l.l\"=\"v\"}", "{__name__=\"u t\", \"l.l\"=\"v\"}"),
+        ("up{a!=\"x\"}", "1:5: parse error: unexpected <op:!=> in label set, expected \"=\""),
+        ("up{a=\"x\" b=\"y\"}", "1:10: parse error: unexpected identifier \"b\" in label set, expected \",\" or \"}\""),
+        ("up{=}", "1:4: parse error: unexpected \"=\" in label set, expected identifier or \"}\""),
+        ("up{}x", "1:5: parse error: unexpected identifier \"x\""),
+    ] {
+        assert_eq!(shown(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn positions_are_lines_and_columns() {
+    for (text, expected) in [
+        ("", "unknown position: parse error: no expression found in input"),
+        ("foo bar", "1:5: parse error: unexpected identifier \"bar\""),
+        ("foo\n  + *", "2:5: parse error: unexpected <op:*>"),
+        ("ü", "1:1: parse error: unexpected character: 'ü'"),
+        ("{\"ü\"}\n\n}", "3:1: parse error: unexpected character: '}'"),
+    ] {
+        let errors = parse(text, ParseOptions::ALL).expect_err(text);
+        assert_eq!(errors.to_string(), expected);
+    }
+}
+
+#[test]
+fn queries_of_unheard_length_are_refused() {
+    let errors = parse(&" ".repeat(5 << 20), ParseOptions::ALL).expect_err("too long");
+    assert!(errors.to_string().contains("longer than"), "{errors}");
 }

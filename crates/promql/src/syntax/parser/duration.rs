@@ -34,7 +34,11 @@ impl Parser<'_> {
             let signed = self.signed_duration(sign, operand);
             return self.duration_chain(signed, 0);
         }
-        let operand = self.duration_atom()?;
+        let operand = match self.peek() {
+            // Whether it is out of range is asked once, with its sign.
+            TokenKind::Number | TokenKind::Duration => DurationExpr::Literal(self.number_literal()),
+            _ => self.duration_atom()?,
+        };
         Ok(self.signed_duration(sign, operand))
     }
 
