@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::matcher::{MatchOp, Matcher};
+use model::matcher::Matcher;
 use model::query::QueryError;
 
 use crate::syntax::ast::{
@@ -104,8 +104,6 @@ pub(crate) struct Selector {
     pub(crate) function: &'static str,
     /// Only counts and sums of histograms are wanted: then resets are found from the counts while reading.
     pub(crate) histogram_stats: bool,
-    /// Metrics of different names may pass, so dropping the name may make two series the same.
-    pub(crate) many_names: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -274,7 +272,6 @@ impl Planner {
     }
 
     fn selector(&self, node: &VectorSelector, range: i64, span: Span, usage: Use) -> Result<Selector, QueryError> {
-        let one_name = |m: &Matcher| &*m.name == model::labels::METRIC_NAME && m.op == MatchOp::Equal;
         Ok(Selector {
             matchers: node.matchers.clone(),
             range,
@@ -284,7 +281,6 @@ impl Planner {
             span,
             function: usage.function,
             histogram_stats: usage.histogram_stats,
-            many_names: !node.matchers.iter().any(one_name),
         })
     }
 

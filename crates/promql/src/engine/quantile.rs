@@ -159,8 +159,11 @@ pub(crate) fn quantile_of(q: f64, values: &mut [f64]) -> f64 {
     values[low as usize] * (1.0 - weight) + values[high as usize] * weight
 }
 
-/// The median absolute deviation. Uses `scratch` for the values.
+/// The median absolute deviation; of values with a NaN among them nothing is known. Uses `scratch` for the values.
 pub(crate) fn median_absolute_deviation(values: &[f64], scratch: &mut Vec<f64>) -> f64 {
+    if values.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
     scratch.clear();
     scratch.extend_from_slice(values);
     let median = quantile_of(0.5, scratch);

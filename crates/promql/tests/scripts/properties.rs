@@ -16,8 +16,8 @@ use promql::engine::{Engine, Features, Prepared, Settings, When};
 use crate::reference::{self, Data, Reference};
 
 /// How many queries each property tries. Enough to meet every production of the generator many times, few enough
-/// for a second.
-const QUERIES: u64 = 400;
+/// for a second. `PROPERTY_QUERIES` asks for more.
+const QUERIES: u64 = 120;
 
 /// Numbers that look random and are always the same (xorshift64*).
 struct Dice(u64);
@@ -229,7 +229,8 @@ impl Generator {
 
 /// Runs `property` for generated queries.
 fn for_queries(name: u64, mut property: impl FnMut(u64, &str)) {
-    for seed in 0..QUERIES {
+    let queries = std::env::var("PROPERTY_QUERIES").ok().and_then(|text| text.parse().ok()).unwrap_or(QUERIES);
+    for seed in 0..queries {
         let mut generator = Generator { dice: Dice::new(name * 1_000_003 + seed) };
         let depth = 1 + generator.dice.below(3) as u32;
         property(seed, &generator.instant(depth));
@@ -320,7 +321,7 @@ fn the_engine_agrees_with_the_reference() {
             }
         }
     });
-    assert!(compared > 1_000, "only {compared} comparisons were worth something");
+    assert!(compared > 300, "only {compared} comparisons were worth something");
 }
 
 #[test]

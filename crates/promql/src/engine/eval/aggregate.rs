@@ -22,6 +22,7 @@ use super::super::plan::{AggregateNode, Grid, Kind, Node};
 use super::super::quantile::quantile_of;
 use super::drive::drive;
 use super::frame::{Frame, Head, Stream};
+use super::labels::is_label_name;
 use super::{Run, aggregate_k, misplaced};
 use crate::syntax::ast::{AggregateOp, Span};
 
@@ -449,7 +450,7 @@ fn note_bad_quantiles(quantiles: &[f64], span: Span, notes: &mut NoteSet) {
 fn count_values(run: &Run<'_>, aggregate: &AggregateNode, grid: Grid) -> Result<Frame, QueryError> {
     let param = aggregate.param.as_ref().ok_or_else(|| misplaced(&aggregate.expr))?;
     let Kind::String(label) = &param.kind else { return Err(misplaced(param)) };
-    if label.is_empty() {
+    if !is_label_name(label) {
         return Err(QueryError::Execution(format!("invalid label name {}", number::quoted(label))));
     }
     let stream = run.stream(&aggregate.expr, grid)?;

@@ -120,7 +120,6 @@ fn sources(
         span: Span::default(),
         function: "info",
         histogram_stats: false,
-        many_names: true,
     };
     let belongs = |labels: &Labels| {
         known.iter().all(|(name, values)| labels.get(name).is_some_and(|value| values.contains(value)))

@@ -19,7 +19,7 @@ pub(crate) fn replace<'r>(
 ) -> Result<Stream<'r>, QueryError> {
     let bad = |what: &str, text: &str| QueryError::Execution(format!("invalid {what} in label_replace(): {text}"));
     let regex = anchored(pattern).map_err(|_| bad("regular expression", pattern))?;
-    if dst.is_empty() {
+    if !is_label_name(dst) {
         return Err(bad("destination label name", dst));
     }
     relabelled(run, input, grid, dst, |labels| replaced(labels, &regex, src, replacement))
@@ -33,6 +33,12 @@ fn replaced(labels: &Labels, regex: &Regex, src: &str, replacement: &str) -> Opt
     Some(value)
 }
 
+/// Any text is a label name that is not empty and is UTF-8. Where escapes such as `\xff` made it something else, the
+/// parser left the mark of that in it.
+pub(crate) fn is_label_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::REPLACEMENT_CHARACTER)
+}
+
 /// `label_join(v, dst, separator, src…)`
 pub(crate) fn join<'r>(
     run: &Run<'_>,
@@ -41,10 +47,10 @@ pub(crate) fn join<'r>(
     grid: Grid,
 ) -> Result<Stream<'r>, QueryError> {
     let bad = |what: &str, text: &str| QueryError::Execution(format!("invalid {what} in label_join(): {text}"));
-    if let Some(source) = sources.iter().find(|source| source.is_empty()) {
+    if let Some(source) = sources.iter().find(|source| !is_label_name(source)) {
         return Err(bad("source label name", source));
     }
-    if dst.is_empty() {
+    if !is_label_name(dst) {
         return Err(bad("destination label name", dst));
     }
     relabelled(run, input, grid, dst, |labels| {

@@ -63,6 +63,10 @@ impl Run<'_> {
     /// A vector, lazily.
     pub(crate) fn stream<'r>(&'r self, node: &'r Node, grid: Grid) -> Result<Stream<'r>, QueryError> {
         self.budget.go_on()?;
+        if grid.count == 0 {
+            // A short subquery may lie between two of its steps.
+            return Ok(Stream::Frame(Frame::default()));
+        }
         if node.constant && grid.count > 1 {
             let once = self.frame(node, grid.first())?;
             return Ok(Stream::Frame(once.repeated(grid.count, &self.budget)?));
@@ -110,6 +114,9 @@ impl Run<'_> {
 
     /// A scalar at each step.
     pub(crate) fn scalar(&self, node: &Node, grid: Grid) -> Result<Vec<f64>, QueryError> {
+        if grid.count == 0 {
+            return Ok(Vec::new());
+        }
         if node.constant && grid.count > 1 {
             let once = self.scalar(node, grid.first())?;
             return Ok(vec![once[0]; grid.count]);

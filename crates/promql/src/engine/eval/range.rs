@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::histogram::Histogram;
+use model::histogram::{Histogram, ResetHint};
 use model::query::QueryError;
 use model::storage::{Column as Stored, Selection};
 
@@ -342,7 +342,7 @@ impl Dense {
                 Cell::Absent => continue,
                 Cell::Float(value) => value,
                 Cell::Histogram(histogram) => {
-                    self.histograms.push((self.times.len() as u32, Arc::clone(histogram)));
+                    self.histograms.push((self.times.len() as u32, without_hint(histogram)));
                     0.0
                 }
             };
@@ -355,6 +355,17 @@ impl Dense {
             start_times: None,
             histograms: &self.histograms,
             clock: None,
+        }
+    }
+}
+
+/// A subquery may leave samples out or take one twice, so what a stored hint says about the sample before it does not
+/// hold between its steps; resets must be looked for.
+fn without_hint(histogram: &Arc<Histogram>) -> Arc<Histogram> {
+    match histogram.hint {
+        ResetHint::Unknown | ResetHint::Gauge => Arc::clone(histogram),
+        ResetHint::Reset | ResetHint::NotReset => {
+            Arc::new(Histogram { hint: ResetHint::Unknown, ..(**histogram).clone() })
         }
     }
 }

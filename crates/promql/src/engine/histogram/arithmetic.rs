@@ -23,13 +23,6 @@ pub(crate) struct Outcome {
     pub(crate) bounds_reconciled: bool,
 }
 
-impl Outcome {
-    pub(crate) fn join(&mut self, other: Self) {
-        self.hint_collision |= other.hint_collision;
-        self.bounds_reconciled |= other.bounds_reconciled;
-    }
-}
-
 /// Multiplies all populations and the sum.
 pub(crate) fn scale(histogram: &mut Histogram, factor: f64) {
     histogram.zero_count *= factor;
