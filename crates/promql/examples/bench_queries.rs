@@ -126,8 +126,7 @@ fn counter(seed: usize) -> Vec<f64> {
 }
 
 fn columns() -> Columns {
-    const BOUNDS: [&str; 12] =
-        ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"];
+    const BOUNDS: [&str; 12] = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"];
     let mut series = Vec::new();
     for host in 0..HOSTS {
         let instance = format!("host-{host:03}:9100");
@@ -207,12 +206,7 @@ const QUERIES: [(&str, &str, i64, i64); 12] = [
         60_000,
     ),
     ("count_by_name", r#"count by (__name__) ({__name__=~".+"})"#, 0, 0),
-    (
-        "cpu_by_host_full",
-        r#"sum by (instance) (rate(node_cpu_seconds_total{mode!="idle"}[5m]))"#,
-        6 * HOUR_MS,
-        60_000,
-    ),
+    ("cpu_by_host_full", r#"sum by (instance) (rate(node_cpu_seconds_total{mode!="idle"}[5m]))"#, 6 * HOUR_MS, 60_000),
     ("max_over_time_full", "max_over_time(node_load1[1h])", 6 * HOUR_MS, 300_000),
 ];
 

@@ -119,7 +119,9 @@ impl Generator {
 
     fn modifiers(&mut self) -> &'static str {
         match self.dice.below(8) {
-            0 => self.dice.pick(&[" offset 3m", " offset -1m", " @ 1800", " @ start()", " @ end()", " @ 900 offset 2m"]),
+            0 => {
+                self.dice.pick(&[" offset 3m", " offset -1m", " @ 1800", " @ start()", " @ end()", " @ 900 offset 2m"])
+            }
             _ => "",
         }
     }
@@ -388,7 +390,8 @@ fn dropping_names_late_changes_no_value() {
         match (a, b) {
             (Ok(a), Ok(b)) => {
                 let equal = |a: f64, b: f64| a.to_bits() == b.to_bits();
-                let all = a.len() == b.len() && a.iter().all(|(at, step)| b.get(at).is_some_and(|o| same(step, o, equal)));
+                let all =
+                    a.len() == b.len() && a.iter().all(|(at, step)| b.get(at).is_some_and(|o| same(step, o, equal)));
                 assert!(all, "seed {seed}: {query}\n{a:?}\n{b:?}");
             }
             (a, b) => assert_eq!(a.is_err(), b.is_err(), "seed {seed}: {query}"),

@@ -11,8 +11,8 @@ use promql::syntax::ast::{At, Expr};
 use promql::syntax::functions::FunctionId;
 use promql::syntax::series::SequenceValue;
 
-use super::script::{Case, Expect, Text, When};
 use super::compare::Expected;
+use super::script::{Case, Expect, Text, When};
 use super::{Mode, World, compare, load};
 
 /// Functions whose value depends on when they are evaluated: not to be pinned.
@@ -74,12 +74,7 @@ fn failed(expect: &Expect, error: &QueryError) -> Result<(), String> {
     }
 }
 
-fn check(
-    prepared: &Prepared,
-    outcome: Result<Outcome, QueryError>,
-    case: &Case,
-    mode: Mode,
-) -> Result<(), String> {
+fn check(prepared: &Prepared, outcome: Result<Outcome, QueryError>, case: &Case, mode: Mode) -> Result<(), String> {
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => return failed(&case.expect, &error),
@@ -211,7 +206,12 @@ fn matrix(series: &[Series], (start, step, count): (i64, i64, i64), expect: &Exp
         let same = was.len() == points.len()
             && points.iter().all(|(time, value)| was.get(time).is_some_and(|got| compare::same_value(value, got)));
         if !same {
-            return Err(format!("{}: got {}, expected {}", got.labels, show_points(&was), show_points(&values(&points))));
+            return Err(format!(
+                "{}: got {}, expected {}",
+                got.labels,
+                show_points(&was),
+                show_points(&values(&points))
+            ));
         }
     }
     // A line of nothing but `_` expects nothing.
@@ -321,8 +321,7 @@ fn as_middle_of_a_range(world: &World, prepared: &Prepared, at: i64, case: &Case
     if calls_query_times(prepared.expr()) {
         return Ok(());
     }
-    let steps =
-        Steps { start: Timestamp(at - AROUND_MS), end: Timestamp(at + AROUND_MS), step_ms: AROUND_MS };
+    let steps = Steps { start: Timestamp(at - AROUND_MS), end: Timestamp(at + AROUND_MS), step_ms: AROUND_MS };
     let outcome = evaluate(world, prepared, EngineWhen::Over(steps))
         .map_err(|error| format!("in the middle of a range: {error}"))?;
     let Value::Matrix(series) = outcome.value else { return Err("a range query gave no matrix".to_owned()) };

@@ -116,9 +116,7 @@ fn store(world: &mut World, labels: &Labels, samples: Vec<Loaded>) {
                 *previous = None;
                 SampleValue::Float(value)
             }
-            SequenceValue::Histogram { histogram, .. } => {
-                SampleValue::Histogram(as_read_back(histogram, previous))
-            }
+            SequenceValue::Histogram { histogram, .. } => SampleValue::Histogram(as_read_back(histogram, previous)),
         };
         Some((Timestamp(sample.time), StoredSample { value, start_time: sample.start }))
     });

@@ -88,11 +88,8 @@ static EXPECT: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The commands of a script with their line numbers.
 pub(crate) fn commands(text: &str) -> Vec<(usize, Result<Command, String>)> {
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .map(|line| if line.starts_with('#') { "" } else { line })
-        .collect();
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).map(|line| if line.starts_with('#') { "" } else { line }).collect();
     let mut out = Vec::new();
     let mut at = 0;
     while at < lines.len() {
