@@ -133,7 +133,7 @@ const NEIGHBOURS_BYTES: u64 = 32 * 1024 * 1024;
 /// Both kinds in one test: memory is that of the process, and tests run side by side.
 #[tokio::test]
 async fn idle_connections_cost_little_and_keep_nobody_waiting() {
-    let count = if is_deep() { 10_000 } else { 500 };
+    let count = if is_deep() { 10_000 } else { 250 };
     idle("plain", Running::start(DoorKind::Plain, None, roomy()).await, "", count).await;
     let folder = Folder::new("idle");
     let tls = crate::tls::auto_now(&folder);
