@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -317,7 +317,7 @@ enum Full {
 
 impl Seats {
     fn take(&self, peer: IpAddr, exempt: bool, limits: &Limits) -> Result<(), Full> {
-        let mut taken = self.0.lock().expect("invariant: no holder panics");
+        let mut taken = self.lock();
         if taken.all >= limits.connections_max {
             return Err(Full::House);
         }
@@ -330,8 +330,13 @@ impl Seats {
         Ok(())
     }
 
+    /// A poisoned lock is taken all the same: both numbers are changed by steps that cannot panic between them.
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn leave(&self, peer: IpAddr) {
-        let mut taken = self.0.lock().expect("invariant: no holder panics");
+        let mut taken = self.lock();
         taken.all -= 1;
         if let Some(of_address) = taken.by_address.get_mut(&household(peer)) {
             *of_address -= 1;
@@ -383,7 +388,7 @@ mod tests {
         for peer in [one, one, two] {
             seats.leave(peer);
         }
-        let taken = seats.0.lock().expect("no holder panics");
+        let taken = seats.lock();
         assert_eq!((taken.all, taken.by_address.len()), (0, 0), "nothing is remembered about who left");
     }
 

@@ -11,7 +11,7 @@ mod local;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use model::time::{Clock, Timestamp};
@@ -144,7 +144,7 @@ impl TlsPort {
     /// # Errors
     /// What is there now cannot be used; the certificate in use stays, and [`Self::status`] shows the problem.
     pub fn refresh(&self) -> Result<Refreshed, TlsError> {
-        let mut state = self.state.lock().expect("invariant: no holder panics");
+        let mut state = self.lock();
         let outcome = self.refresh_locked(&mut state);
         if let Err(error) = &outcome {
             state.status.problem = Some(error.to_string());
@@ -184,7 +184,12 @@ impl TlsPort {
 
     #[must_use]
     pub fn status(&self) -> TlsStatus {
-        self.state.lock().expect("invariant: no holder panics").status.clone()
+        self.lock().status.clone()
+    }
+
+    /// A poisoned lock is taken all the same: the state is replaced whole, after everything that could panic.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
