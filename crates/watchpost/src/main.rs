@@ -1,3 +1,6 @@
 //! The binary.
 
+#[cfg(test)]
+mod process_metrics;
+
 fn main() {}
