@@ -2,10 +2,10 @@
 //!
 //! Every rule is shown twice: it holds for this workspace, and it fires on a made-up one.
 
-use tests::house::{self, RULES};
-use tests::licence;
-use tests::metadata::{Metadata, Package, build_alone};
 use tests::repo;
+use xtask::house::{self, RULES};
+use xtask::licence;
+use xtask::metadata::{Metadata, Package, build_alone};
 
 /// A made-up workspace: `("tsdb", &["promql"])` is a member and its imports; a licence follows a bar.
 fn made_up(members: &[(&str, &[&str])], others: &[(&str, &str)]) -> Metadata {
@@ -69,7 +69,7 @@ fn a_crate_without_a_floor_is_named() {
     check(
         "every crate has a floor",
         &[("model", &[]), ("attic", &[]), ("xtask", &[])],
-        &["attic has no floor in tests/src/house.rs"],
+        &["attic has no floor in xtask/src/house.rs"],
     );
 }
 

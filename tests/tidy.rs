@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tests::metadata::{Metadata, Package};
-use tests::ratchet::{self, RustFile};
 use tests::repo::{self, TextFile};
+use xtask::metadata::{Metadata, Package};
+use xtask::ratchet::{self, RustFile};
 
 fn made_up(files: &[(&str, &str)]) -> Vec<TextFile> {
     files.iter().map(|&(path, text)| TextFile { path: path.to_owned(), text: text.to_owned() }).collect()

@@ -1,14 +1,8 @@
-//! What tests share, and the measures by which the house is judged.
+//! What the end-to-end tests share, and the fixtures that the crates' own tests borrow.
 //!
-//! Promises: light enough for any crate's dev-dependencies; needs no program but cargo.
-//! Not here: the tests themselves (`main.rs` beside this folder, and each crate's own).
+//! Only the standard library: a crate that borrows a fixture waits for nothing else to build.
 
 pub mod depth;
-pub mod house;
-pub mod licence;
-pub mod metadata;
 pub mod needs;
-pub mod ratchet;
 pub mod repo;
 pub mod skip;
-pub mod source;

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use tests::house;
-use tests::metadata::{Metadata, build_alone};
-use tests::ratchet::{self, RustFile, percent};
 use tests::repo::{self, TextFile};
-use tests::source::LineCount;
+use xtask::house;
+use xtask::metadata::{Metadata, build_alone};
+use xtask::ratchet::{self, RustFile, percent};
+use xtask::source::LineCount;
 
 /// Engines hold more rules per line than the rest.
 const ENGINES: [&str; 2] = ["tsdb", "promql"];

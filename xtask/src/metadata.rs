@@ -106,7 +106,7 @@ fn host() -> Result<String, String> {
 
 fn cargo(arguments: &[&str]) -> Result<String, String> {
     let cargo: PathBuf = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).into();
-    run(Command::new(cargo).args(arguments).current_dir(crate::repo::root()))
+    run(Command::new(cargo).args(arguments).current_dir(tests::repo::root()))
 }
 
 fn run(command: &mut Command) -> Result<String, String> {

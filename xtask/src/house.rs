@@ -175,7 +175,7 @@ fn only_in(metadata: &Metadata, allowed: &[&str], is: impl Fn(&str) -> bool) -> 
 
 fn every_crate_has_a_floor(metadata: &Metadata) -> Vec<String> {
     let homeless = rooms(metadata).filter(|package| place_of(&package.name).is_none());
-    homeless.map(|package| format!("{} has no floor in tests/src/house.rs", package.name)).collect()
+    homeless.map(|package| format!("{} has no floor in xtask/src/house.rs", package.name)).collect()
 }
 
 /// Also what the doc calls a circle: cargo refuses those among normal dependencies, this names them.

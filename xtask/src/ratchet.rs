@@ -2,8 +2,8 @@
 //! what `tests/tidy.rs` enforces.
 
 use crate::metadata::Metadata;
-use crate::repo::TextFile;
 use crate::source::{Function, Source, is_test_file};
+use tests::repo::TextFile;
 
 /// Longest file: beyond it, a file becomes a folder.
 pub const FILE_LINES_MAX: usize = 1_000;
