@@ -1,0 +1,5 @@
+//! The appliance as the binary uses it: configuration from all its sources, and reloading.
+
+mod configuration;
+mod reloading;
+mod scratch;
