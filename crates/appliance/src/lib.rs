@@ -3,9 +3,13 @@
 //! Promises: services are reached only through here; every background loop belongs to [`supervise`].
 //! Not here: dialects (`api`), pages (`ui`), adapters and sockets (the binary).
 
+pub mod calendar;
 pub mod config;
 pub mod health;
+pub mod jobs;
 pub mod lifecycle;
+pub mod memory;
+pub mod ports;
 pub mod reload;
 pub mod supervise;
 
