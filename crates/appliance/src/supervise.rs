@@ -23,8 +23,6 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// A loop that ran this long before it failed starts over with the first back-off.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
-/// What one stage may take to stop. Six stages fit into the ten seconds that container runtimes wait before they kill.
-const STAGE_STOP_MAX: Duration = Duration::from_millis(1_500);
 /// Only the first fatal end matters; later ones find the queue full and are dropped.
 const FATAL_QUEUE_MAX: usize = 1;
 
@@ -179,7 +177,7 @@ impl Supervisor {
         for layer in &mut self.layers {
             layer.stop.cancel();
             let drained = async { while layer.tasks.join_next().await.is_some() {} };
-            if tokio::time::timeout(STAGE_STOP_MAX, drained).await.is_err() {
+            if tokio::time::timeout(layer.stage.stop_max(), drained).await.is_err() {
                 warn!(stage = ?layer.stage, loops = layer.tasks.len(), "loops did not stop in time and are cut off");
                 cut_off.extend(std::iter::repeat_n(stage_name(layer.stage), layer.tasks.len()));
                 layer.tasks.shutdown().await;

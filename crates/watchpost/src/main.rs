@@ -6,6 +6,7 @@ mod adapters;
 mod check;
 mod cli;
 mod data_folder;
+mod doors;
 mod front;
 mod healthcheck;
 mod process_metrics;

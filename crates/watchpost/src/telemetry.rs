@@ -5,11 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
 use appliance::config::{LogFormat, LogLevel, Telemetry};
+use appliance::supervise::LoopError;
+use axum::http::{HeaderValue, header};
 use model::secret::Secret;
 use model::time::Clock;
+use net::client::{Call, Client};
 use sentry::{ClientOptions, Envelope, Transport, TransportFactory};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use tracing_subscriber::filter::LevelFilter;
@@ -17,12 +21,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry, reload};
 
+use crate::version::VERSION;
+
 /// Reports waiting to be sent. At the bound new ones are dropped: the log has them.
 const REPORTS_WAITING_MAX: usize = 32;
 /// One report, sent.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// What a Sentry server may answer; only its status matters.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Changes the level while the server runs.
 #[derive(Clone)]
@@ -65,33 +69,11 @@ pub(crate) fn start_log(telemetry: &Telemetry) -> LevelHandle {
 
 /// Reports of our own panics, on their way out.
 pub(crate) struct Reports {
-    _client: sentry::ClientInitGuard,
-    waiting: mpsc::Receiver<Envelope>,
+    _reporting: sentry::ClientInitGuard,
+    waiting: Mutex<mpsc::Receiver<Envelope>>,
     endpoint: String,
     authorization: Secret,
-    client: net::client::Client,
-}
-
-/// Starts reporting; `None` without a DSN.
-pub(crate) fn start_reports(dsn: &Secret, clock: Arc<dyn Clock>) -> Result<Option<Reports>, String> {
-    if dsn.is_empty() {
-        return Ok(None);
-    }
-    let parsed: sentry::types::Dsn =
-        dsn.expose().parse().map_err(|error| format!("telemetry.sentry_dsn: expected https://key@host/project: {error}"))?;
-    let (queue, waiting) = mpsc::channel(REPORTS_WAITING_MAX);
-    let endpoint = parsed.envelope_api_url().to_string();
-    let authorization = Secret::new(parsed.to_auth(Some("watchpost")).to_string());
-    let options = ClientOptions {
-        dsn: Some(parsed),
-        release: Some(env!("CARGO_PKG_VERSION").into()),
-        send_default_pii: false,
-        transport: Some(Arc::new(Outbox { queue })),
-        ..ClientOptions::default()
-    };
-    let client = net::client::Client::new(net::client::Options::default(), clock)
-        .map_err(|error| format!("telemetry.sentry_dsn: {error}"))?;
-    Ok(Some(Reports { _client: sentry::init(options), waiting, endpoint, authorization, client }))
+    client: Client,
 }
 
 /// What the `sentry` crate hands reports to: it may be inside a panic, so it only queues.
@@ -113,20 +95,44 @@ impl Transport for Outbox {
 }
 
 impl Reports {
-    /// Sends what is queued until told to stop, then what is left.
-    pub(crate) async fn run(&mut self, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                envelope = self.waiting.recv() => match envelope {
-                    Some(envelope) => self.send(&envelope).await,
-                    None => break,
-                },
-            }
+    /// Starts reporting; `None` without a DSN.
+    pub(crate) fn start(dsn: &Secret, clock: Arc<dyn Clock>) -> anyhow::Result<Option<Arc<Self>>> {
+        if dsn.is_empty() {
+            return Ok(None);
         }
-        while let Ok(envelope) = self.waiting.try_recv() {
+        // The parser's own message may repeat the text, which is a secret.
+        let Ok(parsed) = dsn.expose().parse::<sentry::types::Dsn>() else {
+            bail!("telemetry.sentry_dsn: expected https://key@host/project");
+        };
+        let (queue, waiting) = mpsc::channel(REPORTS_WAITING_MAX);
+        let endpoint = parsed.envelope_api_url().to_string();
+        let authorization = Secret::new(parsed.to_auth(Some("watchpost")).to_string());
+        let options = ClientOptions {
+            dsn: Some(parsed),
+            release: Some(VERSION.into()),
+            transport: Some(Arc::new(Outbox { queue })),
+            ..ClientOptions::default()
+        };
+        let client = Client::new(net::client::ClientOptions::default(), clock)?;
+        let reporting = sentry::init(options);
+        Ok(Some(Arc::new(Self { _reporting: reporting, waiting: Mutex::new(waiting), endpoint, authorization, client })))
+    }
+
+    /// Sends what is queued until told to stop, then what is left.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), LoopError> {
+        let mut waiting = self.waiting.lock().await;
+        loop {
+            let envelope = tokio::select! {
+                () = stop.cancelled() => break,
+                envelope = waiting.recv() => envelope,
+            };
+            let Some(envelope) = envelope else { return Ok(()) };
             self.send(&envelope).await;
         }
+        while let Ok(envelope) = waiting.try_recv() {
+            self.send(&envelope).await;
+        }
+        Ok(())
     }
 
     async fn send(&self, envelope: &Envelope) {
@@ -134,14 +140,17 @@ impl Reports {
         if envelope.to_writer(&mut body).is_err() {
             return;
         }
-        let request = net::client::Request::post(&self.endpoint, body)
-            .header("content-type", "application/x-sentry-envelope")
-            .header("x-sentry-auth", self.authorization.expose())
-            .timeout(SEND_TIMEOUT)
-            .body_bytes_max(ANSWER_BYTES_MAX);
-        match self.client.send(request).await {
-            Ok(answer) if answer.status.is_success() => {}
-            Ok(answer) => warn!(status = answer.status.as_u16(), "an error report was not accepted"),
+        let mut call = Call::post(&self.endpoint, body);
+        call.budget.total = SEND_TIMEOUT;
+        let kind = HeaderValue::from_static("application/x-sentry-envelope");
+        call.headers.insert(header::CONTENT_TYPE, kind);
+        if let Ok(mut authorization) = HeaderValue::from_str(self.authorization.expose()) {
+            authorization.set_sensitive(true);
+            call.headers.insert("x-sentry-auth", authorization);
+        }
+        match self.client.send(call).await {
+            Ok(reply) if reply.status.is_success() => {}
+            Ok(reply) => warn!(status = reply.status.as_u16(), "an error report was not accepted"),
             Err(error) => warn!(%error, "an error report could not be sent"),
         }
     }
