@@ -14,9 +14,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::folder::Folder;
+use crate::needs::Need;
+use crate::skip;
 
-/// Set to 1 by the project's test command: a machine without PostgreSQL fails there instead of skipping.
-const REQUIRE: &str = "WATCHPOST_REQUIRE_POSTGRES";
 /// The superuser's name and password, which must not turn up in any error.
 pub const USER: &str = "watchpost";
 pub const PASSWORD: &str = "geheim";
@@ -50,12 +50,10 @@ impl Postgres {
     /// Where the server does not start, and where there is none but one is required.
     #[must_use]
     pub fn start() -> Option<Self> {
-        let Some(binaries) = find_binaries() else {
-            let required = std::env::var(REQUIRE).is_ok_and(|value| value == "1");
-            assert!(!required, "needs Debian package postgresql ({REQUIRE}=1)");
-            say("skipped: needs Debian package postgresql");
-            return None;
-        };
+        Some(Self::start_with(find_binaries()?))
+    }
+
+    fn start_with(binaries: PathBuf) -> Self {
         // Only its name is used: the folder is the keeper's to remove.
         let folder = Folder::new("pg").path().to_owned();
         fs::create_dir_all(&folder).expect("invariant: a test may write to the temporary folder");
@@ -64,13 +62,15 @@ impl Postgres {
         let keeper = keep(&binaries, &folder, port);
         let server = Self { binaries, folder, port, keeper };
         server.wait_until_ready();
-        Some(server)
+        server
     }
 
-    /// The server that the tests of one process share; it lives as long as the process.
+    /// The server that the tests of one process share; it lives as long as the process. Where the machine has none,
+    /// every test that asks is told, so that each is counted.
     pub fn shared() -> Option<&'static Self> {
-        static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
-        SHARED.get_or_init(Self::start).as_ref()
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        let binaries = find_binaries()?;
+        Some(SHARED.get_or_init(|| Self::start_with(binaries)))
     }
 
     /// Makes an empty database and gives its address, password included.
@@ -157,29 +157,15 @@ impl Drop for Postgres {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "a test that skips says so")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
 #[allow(clippy::panic, reason = "a fixture that cannot be had fails the test that asked for it")]
 fn fail(problem: &str) -> ! {
     panic!("{problem}")
 }
 
 /// The newest of Debian's folders, or what `PATH` has.
+/// The folder of `initdb`, which holds the server as well; none after saying that the test is skipped.
 fn find_binaries() -> Option<PathBuf> {
-    let has_server = |folder: &PathBuf| folder.join("initdb").is_file() && folder.join("postgres").is_file();
-    let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
-        .filter(|(_, folder)| has_server(folder))
-        .collect();
-    versions.sort();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    versions.pop().map(|(_, folder)| folder).or_else(|| std::env::split_paths(&path).find(has_server))
+    skip::program(Need::Postgres)?.parent().map(Path::to_path_buf)
 }
 
 /// PostgreSQL refuses to run as root; as anybody else we run it as ourselves.

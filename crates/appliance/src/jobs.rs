@@ -98,12 +98,12 @@ impl Jobs {
     pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
         // One place is enough: a wake-up says "look", and one look sees everything that is due.
         let (wake, mut woken) = mpsc::channel(1);
-        let mut scheduler = start_scheduler(&self.jobs, &wake).await?;
         let mut watchdog = interval(self.watchdog_interval);
         watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut rounds = Rounds::new(self);
-        let scheduled = rounds.schedule_all().await;
-        while scheduled.is_ok() {
+        rounds.schedule_all().await?;
+        let mut scheduler = start_scheduler(&rounds.jobs.jobs, &wake).await?;
+        loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 _look = woken.recv() => rounds.look().await,
@@ -113,7 +113,7 @@ impl Jobs {
         }
         rounds.stop().await;
         scheduler.shutdown().await?;
-        Ok(scheduled?)
+        Ok(())
     }
 }
 
@@ -232,9 +232,11 @@ impl Rounds {
             None => &self.schedule(job).await?,
         };
         let now = self.jobs.clock.now();
-        // Claimed by us but never begun: the answer to the claim was lost on its way.
+        // Claimed by us but never begun: the answer to the claim was lost on its way. Still ours if it can be renewed.
         if record.lease.as_ref().is_some_and(|lease| lease.runner == self.runner) {
-            self.start(index);
+            if self.jobs.port.renew(&job.name, &self.runner, now.plus(LEASE)).await? {
+                self.start(index);
+            }
             return Ok(());
         }
         match decide(record, &job.calendar, now) {
@@ -274,7 +276,9 @@ impl Rounds {
             let name = &self.jobs.jobs[*index].name;
             match self.jobs.port.renew(name, &self.runner, until).await {
                 Ok(true) => {}
-                Ok(false) => tracing::warn!(job = name, "the lease ran out while the job ran; another process may run it"),
+                Ok(false) => {
+                    tracing::warn!(job = name, "the lease ran out while the job ran; another process may run it")
+                }
                 Err(error) => tracing::warn!(job = name, %error, "the lease of a calendar job cannot be renewed"),
             }
         }

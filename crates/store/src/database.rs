@@ -19,30 +19,30 @@ pub(crate) struct SqlitePools {
 
 /// Runs a body that writes, with `$pool` as the pool of whichever database is open.
 macro_rules! writing {
-    ($store:expr, |$pool:ident| $body:expr) => {
-        match &$store.database {
+    ($store:expr, |$pool:ident| $body:expr) => {{
+        let answer = match &$store.database {
             $crate::database::Database::Sqlite(pools) => {
                 let $pool = &pools.writer;
                 $body
             }
             $crate::database::Database::Postgres($pool) => $body,
-        }
-        .map_err(|error| $store.error(&error))
-    };
+        };
+        answer.map_err(|error| $store.error(&error))
+    }};
 }
 
 /// Runs a body that only reads, likewise.
 macro_rules! reading {
-    ($store:expr, |$pool:ident| $body:expr) => {
-        match &$store.database {
+    ($store:expr, |$pool:ident| $body:expr) => {{
+        let answer = match &$store.database {
             $crate::database::Database::Sqlite(pools) => {
                 let $pool = &pools.readers;
                 $body
             }
             $crate::database::Database::Postgres($pool) => $body,
-        }
-        .map_err(|error| $store.error(&error))
-    };
+        };
+        answer.map_err(|error| $store.error(&error))
+    }};
 }
 
 pub(crate) use {reading, writing};

@@ -7,7 +7,8 @@ use crate::Store;
 use crate::columns::Columns;
 use crate::database::{reading, writing};
 
-const CREATE: &str = "INSERT INTO instance (singleton, id, created) VALUES (1, $1, $2) ON CONFLICT (singleton) DO NOTHING";
+const CREATE: &str =
+    "INSERT INTO instance (singleton, id, created) VALUES (1, $1, $2) ON CONFLICT (singleton) DO NOTHING";
 const READ: &str = "SELECT id, created FROM instance";
 
 #[async_trait]

@@ -128,9 +128,8 @@ macro_rules! runner {
                     sqlx::raw_sql($create).execute(&mut *tx).await.map_err(fault)?;
                 }
                 let rows = sqlx::query(APPLIED).fetch_all(&mut *tx).await.map_err(fault)?;
-                let read = rows.iter().map(|row| {
-                    Ok(Applied { name: row.try_get("name")?, version: row.try_get("version")? })
-                });
+                let read =
+                    rows.iter().map(|row| Ok(Applied { name: row.try_get("name")?, version: row.try_get("version")? }));
                 let applied: Vec<Applied> = read.collect::<Result<_, _>>().map_err(fault)?;
                 let Some(step) = next(database, &applied, steps.list)? else {
                     return tx.rollback().await.map_err(fault);
@@ -179,7 +178,9 @@ mod tests {
     #[test]
     fn the_next_step_is_the_first_that_was_not_applied() {
         let list = [step("0001_a"), step("0002_b")];
-        for (done, expected) in [(&[][..], Some("0001_a")), (&["0001_a"], Some("0002_b")), (&["0001_a", "0002_b"], None)] {
+        for (done, expected) in
+            [(&[][..], Some("0001_a")), (&["0001_a"], Some("0002_b")), (&["0001_a", "0002_b"], None)]
+        {
             let next = next("db", &applied(done), &list).expect("ours");
             assert_eq!(next.map(|step| step.name), expected);
         }

@@ -18,11 +18,7 @@ const NOW: Timestamp = Timestamp(1_767_225_600_000);
 
 /// Short waits: a test that meets a lock shall not stand there for the server's five seconds.
 fn impatient() -> Options {
-    Options {
-        lock_timeout: Duration::from_millis(200),
-        connect_timeout: Duration::from_secs(1),
-        ..Options::default()
-    }
+    Options { lock_timeout: Duration::from_millis(200), connect_timeout: Duration::from_secs(1), ..Options::default() }
 }
 
 async fn open(location: &str) -> Result<Store, Error> {

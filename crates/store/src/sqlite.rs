@@ -15,12 +15,7 @@ use crate::database::SqlitePools;
 use crate::error::Error;
 use crate::migrate::{self, Steps};
 
-pub(crate) async fn open(
-    path: &Path,
-    shown: &str,
-    steps: &Steps<'_>,
-    options: &Options,
-) -> Result<SqlitePools, Error> {
+pub(crate) async fn open(path: &Path, shown: &str, steps: &Steps<'_>, options: &Options) -> Result<SqlitePools, Error> {
     let fault = |error: sqlx::Error| Error::of(shown, &error);
     make(path).map_err(|e| from_io(shown, &e))?;
     let connect = SqliteConnectOptions::new()
@@ -35,7 +30,8 @@ pub(crate) async fn open(
     migrate::run_sqlite(&mut connection, shown, steps).await?;
     connection.close().await.map_err(fault)?;
 
-    let pool = || SqlitePoolOptions::new().acquire_timeout(options.connect_timeout).idle_timeout(None).max_lifetime(None);
+    let pool =
+        || SqlitePoolOptions::new().acquire_timeout(options.connect_timeout).idle_timeout(None).max_lifetime(None);
     let writer = pool().max_connections(1).connect_with(connect.clone()).await.map_err(fault)?;
     let readers = pool().max_connections(options.connections_max).min_connections(1);
     // A query that writes through a reader is a bug of ours, and fails.

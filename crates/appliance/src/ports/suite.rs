@@ -72,7 +72,11 @@ async fn a_job_is_scheduled_once_and_moves_with_its_schedule(port: &impl JobsPor
         lease: None,
     };
     assert_eq!(first, expected, "a new job has never run");
-    assert_eq!(port.schedule("scheduled", "daily", Timestamp(200)).await?, expected, "the same schedule changes nothing");
+    assert_eq!(
+        port.schedule("scheduled", "daily", Timestamp(200)).await?,
+        expected,
+        "the same schedule changes nothing"
+    );
     let moved = port.schedule("scheduled", "weekly", Timestamp(500)).await?;
     assert_eq!((moved.schedule.as_str(), moved.next_due), ("weekly", Timestamp(500)), "another schedule, another time");
     Ok(())

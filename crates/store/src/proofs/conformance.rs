@@ -48,7 +48,15 @@ async fn of_many_claims_at_once_one_succeeds() {
             set.spawn(async move {
                 let (runner, due, next_due) = (format!("runner {number}"), Timestamp(100), Timestamp(200));
                 let (now, lease_until) = (Timestamp(100), Timestamp(150));
-                let claim = appliance::ports::Claim { name: "job", runner: &runner, due, next_due, now, lease_until, late: false };
+                let claim = appliance::ports::Claim {
+                    name: "job",
+                    runner: &runner,
+                    due,
+                    next_due,
+                    now,
+                    lease_until,
+                    late: false,
+                };
                 store.claim(&claim).await.expect("it answers")
             });
         }
@@ -106,7 +114,10 @@ async fn sqlite_is_set_up_as_promised() {
         ("SELECT 1 FROM pragma_synchronous WHERE synchronous = 2", 1),
         ("SELECT 1 FROM pragma_foreign_keys WHERE foreign_keys = 1", 1),
         ("SELECT 1 FROM pragma_query_only WHERE query_only = 0", 1),
-        ("SELECT 1 FROM pragma_table_list WHERE type = 'table' AND schema = 'main' AND name NOT LIKE 'sqlite_%' AND strict = 0", 0),
+        (
+            "SELECT 1 FROM pragma_table_list WHERE type = 'table' AND schema = 'main' AND name NOT LIKE 'sqlite_%' AND strict = 0",
+            0,
+        ),
     ] {
         assert_eq!(rows(&store, pragma).await, Ok(expected), "{pragma}");
     }
@@ -157,7 +168,9 @@ async fn postgres_names_an_index_that_is_not_valid() {
     let url = server.database("checked");
     let store = open(&url).await.expect("a new store opens");
     execute(&store, "CREATE INDEX job_due ON job (next_due)").await.expect("it answers");
-    execute(&store, "UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = 'job_due'::regclass").await.expect("we are superuser");
+    execute(&store, "UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = 'job_due'::regclass")
+        .await
+        .expect("we are superuser");
     assert_eq!(store.check().await, Ok(vec!["index job_due is not valid".to_owned()]));
     store.close().await;
 }

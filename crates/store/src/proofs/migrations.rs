@@ -143,3 +143,27 @@ fn wait_for_the_middle(location: &str, child: &mut Child) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// Every column of a table, as the page writes it.
+async fn columns(location: &str) -> Vec<String> {
+    let store = open(location).await.expect("a new store opens");
+    let crate::database::Database::Sqlite(pools) = &store.database else { panic!("a path") };
+    let query = "SELECT t.name || '.' || c.name FROM pragma_table_list t JOIN pragma_table_info(t.name) c \
+        WHERE t.schema = 'main' AND t.type = 'table' AND t.name NOT LIKE 'sqlite_%'";
+    let columns = sqlx::query_scalar(query).fetch_all(&pools.readers).await.expect("it answers");
+    store.close().await;
+    columns
+}
+
+#[tokio::test]
+async fn the_page_about_the_format_names_every_column_and_no_other() {
+    let folder = Folder::new("page");
+    let mut columns = columns(&folder.file("watchpost.db")).await;
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats/metadata.md");
+    let page = fs::read_to_string(page).expect("the page is there");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let mut named: Vec<String> = rows.map(|(column, _)| column.to_owned()).collect();
+    columns.sort();
+    named.sort();
+    assert_eq!(named, columns);
+}
