@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use tests::server::{Scratch, Server, Start, binary, free_port};
+use tests::folder::Folder;
+use tests::server::{Server, Start, binary, free_port};
 
 /// What a container runtime waits before it kills.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
-fn run(args: &[&str], scratch: &Scratch) -> (Option<i32>, String, String) {
-    let output = Command::new(binary()).args(args).current_dir(scratch.path()).output().expect("the binary starts");
+fn run(args: &[&str], folder: &Folder) -> (Option<i32>, String, String) {
+    let output = Command::new(binary()).args(args).current_dir(folder.path()).output().expect("the binary starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -21,7 +22,7 @@ fn run(args: &[&str], scratch: &Scratch) -> (Option<i32>, String, String) {
 fn a_start_without_any_configuration_serves_and_says_where() {
     let server = Server::start(&Start::default());
     server.wait_log(&format!("https://127.0.0.1:{}", server.address().port()));
-    let data = server.scratch().path().join("data");
+    let data = server.folder().path().join("data");
     for kept in ["LOCK", "FORMAT", "watchpost.db", "tls", "lastgood/watchpost.yml"] {
         assert!(data.join(kept).exists(), "{kept} is missing in the data folder");
     }
@@ -76,7 +77,7 @@ fn a_name_that_is_not_this_machine_is_refused_while_there_is_no_login() {
 #[test]
 fn a_second_server_on_the_same_data_is_refused_and_told_why() {
     let server = Server::start(&Start::default());
-    let second = Server::spawn(&Start { scratch: Some(server.scratch()), ..Start::default() });
+    let second = Server::spawn(&Start { folder: Some(server.folder()), ..Start::default() });
     let (status, log) = second.wait();
     assert_eq!(status.code(), Some(1));
     assert!(log.contains(&format!("is in use by process {}", server.pid())), "{log}");
@@ -93,14 +94,14 @@ fn a_reload_takes_over_a_right_file_and_keeps_the_old_one_against_a_wrong_one() 
     let server = Server::start(&start);
     assert_eq!(server.get("/-/reload").status, 405);
 
-    server.scratch().write("watchpost.yml", "telemetry: {log: {level: loud}}\n");
+    server.folder().write("watchpost.yml", "telemetry: {log: {level: loud}}\n");
     let refused = server.request("POST", "/-/reload", &[], "");
     assert_eq!(refused.status, 500);
     assert!(refused.body.starts_with("failed to reload config: "), "{}", refused.body);
     assert!(refused.body.contains("watchpost.yml:1:26"), "{}", refused.body);
     assert!(server.get("/metrics").body.contains("prometheus_config_last_reload_successful 0"));
 
-    server.scratch().write("watchpost.yml", "telemetry: {log: {level: debug}}\n");
+    server.folder().write("watchpost.yml", "telemetry: {log: {level: debug}}\n");
     server.signal("HUP");
     server.wait_log("configuration reloaded");
     assert!(server.get("/metrics").body.contains("prometheus_config_last_reload_successful 1"));
@@ -176,56 +177,56 @@ fn sigterm_under_load_drains_and_exits_0() {
 
 #[test]
 fn somebody_elses_data_is_left_alone() {
-    let scratch = Arc::new(Scratch::new("foreign"));
-    scratch.write("data/01BKGV7JBM69T2G1BGBGM6KB12/meta.json", "{}");
-    scratch.write("data/wal/00000000", "");
-    let server = Server::start(&Start { scratch: Some(Arc::clone(&scratch)), ..Start::default() });
+    let folder = Arc::new(Folder::new("foreign"));
+    folder.write("data/01BKGV7JBM69T2G1BGBGM6KB12/meta.json", "{}");
+    folder.write("data/wal/00000000", "");
+    let server = Server::start(&Start { folder: Some(Arc::clone(&folder)), ..Start::default() });
     server.wait_log("is not read yet");
-    assert!(scratch.path().join("data/watchpost/FORMAT").exists());
-    assert!(!scratch.path().join("data/FORMAT").exists());
+    assert!(folder.path().join("data/watchpost/FORMAT").exists());
+    assert!(!folder.path().join("data/FORMAT").exists());
 }
 
 #[test]
 fn wrong_usage_exits_2_and_wrong_configuration_1() {
-    let scratch = Scratch::new("usage");
-    let (code, _, complaint) = run(&["--dat", "x"], &scratch);
+    let folder = Folder::new("usage");
+    let (code, _, complaint) = run(&["--dat", "x"], &folder);
     assert_eq!(code, Some(2));
     assert!(complaint.contains("did you mean --data?"), "{complaint}");
 
-    scratch.write("watchpost.yml", "server: {lissen: []}\nnothing: 1\n");
-    let (code, _, complaint) = run(&[], &scratch);
+    folder.write("watchpost.yml", "server: {lissen: []}\nnothing: 1\n");
+    let (code, _, complaint) = run(&[], &folder);
     assert_eq!(code, Some(1));
     assert!(complaint.contains("watchpost.yml:1:10") && complaint.contains("watchpost.yml:2:1"), "{complaint}");
 
-    let (code, report, _) = run(&["check", "--format", "github"], &scratch);
+    let (code, report, _) = run(&["check", "--format", "github"], &folder);
     assert_eq!(code, Some(1));
     assert!(report.contains("::error file=watchpost.yml,line=1,col=10::"), "{report}");
-    let (_, report, _) = run(&["check", "--format", "json"], &scratch);
+    let (_, report, _) = run(&["check", "--format", "json"], &folder);
     let report: serde_json::Value = serde_json::from_str(&report).expect("it is JSON");
     assert_eq!(report["problems"][1]["line"], 2);
 
-    scratch.write("watchpost.yml", "");
-    assert_eq!(run(&["check"], &scratch).0, Some(0));
+    folder.write("watchpost.yml", "");
+    assert_eq!(run(&["check"], &folder).0, Some(0));
 }
 
 #[test]
 fn the_health_check_tells_a_living_server_from_none() {
     let server = Server::start(&Start::default());
-    let scratch = Scratch::new("healthcheck");
+    let folder = Folder::new("healthcheck");
     let url = format!("http://{}/live", server.address());
-    assert_eq!(run(&["healthcheck", "--url", &url], &scratch).0, Some(0));
-    let (code, _, complaint) = run(&["healthcheck", "--url", &format!("http://127.0.0.1:{}/live", free_port())], &scratch);
+    assert_eq!(run(&["healthcheck", "--url", &url], &folder).0, Some(0));
+    let (code, _, complaint) = run(&["healthcheck", "--url", &format!("http://127.0.0.1:{}/live", free_port())], &folder);
     assert_eq!(code, Some(1));
     assert!(complaint.contains("does not answer"), "{complaint}");
 }
 
 #[test]
 fn the_version_is_printed_for_people_and_for_programs() {
-    let scratch = Scratch::new("version");
-    let (code, text, _) = run(&["version"], &scratch);
+    let folder = Folder::new("version");
+    let (code, text, _) = run(&["version"], &folder);
     assert_eq!(code, Some(0));
     assert!(text.starts_with("watchpost "), "{text}");
-    let (_, text, _) = run(&["version", "--json"], &scratch);
+    let (_, text, _) = run(&["version", "--json"], &folder);
     let object: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(object["name"], "watchpost");
 }
@@ -242,9 +243,9 @@ fn no_answer_and_no_log_line_shows_a_secret() {
         let answer = server.get(path);
         seen.push_str(&format!("{:?}{}", answer.headers, answer.body));
     }
-    server.scratch().write("watchpost.yml", &format!("telemetry: {{sentry_dsn: [{CANARY}], log: {{level: trace}}}}\n"));
+    server.folder().write("watchpost.yml", &format!("telemetry: {{sentry_dsn: [{CANARY}], log: {{level: trace}}}}\n"));
     seen.push_str(&server.request("POST", "/-/reload", &[], "").body);
-    let lastgood = server.scratch().path().join("data/lastgood/watchpost.yml");
+    let lastgood = server.folder().path().join("data/lastgood/watchpost.yml");
     seen.push_str(&std::fs::read_to_string(lastgood).expect("it is kept"));
     let (_, _, log) = server.stop();
     assert!(!seen.contains(CANARY), "{seen}");

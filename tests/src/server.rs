@@ -11,46 +11,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::folder::Folder;
+
 /// A server that is not up by then is broken, not slow.
 const START_MAX: Duration = Duration::from_secs(30);
 /// One answer.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// Lines of the log that are kept; older ones are dropped.
 const LOG_LINES_MAX: usize = 10_000;
-
-/// A folder of its own, removed at the end.
-#[derive(Debug)]
-pub struct Scratch(PathBuf);
-
-impl Scratch {
-    #[must_use]
-    pub fn new(name: &str) -> Self {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("watchpost-test-{name}-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("the temporary folder is writable");
-        Self(path)
-    }
-
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Writes a file into it and returns where it is.
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::create_dir_all(path.parent().expect("it lies in the folder")).expect("writable");
-        std::fs::write(&path, text).expect("writable");
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The binary under test: `WATCHPOST_BIN`, or the one of this workspace, built if need be.
 pub fn binary() -> &'static Path {
@@ -100,7 +68,7 @@ impl Answer {
 pub struct Server {
     child: Child,
     address: SocketAddr,
-    scratch: Arc<Scratch>,
+    folder: Arc<Folder>,
     log: Arc<Mutex<VecDeque<String>>>,
 }
 
@@ -112,7 +80,7 @@ pub struct Start<'a> {
     /// `watchpost.yml`; none where `None`.
     pub config: Option<&'a str>,
     /// The folder to start in, with its data; a new one where `None`.
-    pub scratch: Option<Arc<Scratch>>,
+    pub folder: Option<Arc<Folder>>,
 }
 
 impl Server {
@@ -127,13 +95,13 @@ impl Server {
     /// Starts it and does not wait.
     #[must_use]
     pub fn spawn(start: &Start<'_>) -> Self {
-        let scratch = start.scratch.clone().unwrap_or_else(|| Arc::new(Scratch::new("server")));
+        let folder = start.folder.clone().unwrap_or_else(|| Arc::new(Folder::new("server")));
         let port = free_port();
         if let Some(config) = start.config {
-            scratch.write("watchpost.yml", config);
+            folder.write("watchpost.yml", config);
         }
         let mut command = Command::new(binary());
-        command.current_dir(scratch.path()).arg(format!("--listen=127.0.0.1:{port}")).args(start.args);
+        command.current_dir(folder.path()).arg(format!("--listen=127.0.0.1:{port}")).args(start.args);
         command.env_clear().envs(std::env::vars().filter(|(name, _)| !name.starts_with("WATCHPOST_")));
         command.envs(start.env.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
@@ -149,7 +117,7 @@ impl Server {
                 lines.push_back(line);
             }
         });
-        Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), scratch, log }
+        Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), folder, log }
     }
 
     fn wait_ready(&mut self) {
@@ -176,8 +144,8 @@ impl Server {
 
     /// The folder it runs in; its data is in `data`.
     #[must_use]
-    pub fn scratch(&self) -> Arc<Scratch> {
-        Arc::clone(&self.scratch)
+    pub fn folder(&self) -> Arc<Folder> {
+        Arc::clone(&self.folder)
     }
 
     #[must_use]

@@ -63,6 +63,8 @@ impl fmt::Display for Network {
     }
 }
 
+yaml::text_type!(Network, "an address or network such as 10.0.0.0/8");
+
 /// A kind of address that an outbound policy can deny; the names are those of the `outbound.deny` setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AddressClass {

@@ -158,63 +158,51 @@ fn write_format(path: &Path) -> Result<(), DataFolderError> {
 
 #[cfg(test)]
 mod tests {
+    use ::tests::folder::Folder;
+
     use super::*;
-
-    /// A folder of its own for each test, removed at the end.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("watchpost-{name}-{}", std::process::id()));
-            let _absent = fs::remove_dir_all(&path);
-            fs::create_dir_all(&path).expect("the temporary folder is writable");
-            Self(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _gone = fs::remove_dir_all(&self.0);
-        }
-    }
 
     #[test]
     fn a_second_owner_is_refused_and_told_who_the_first_is() {
-        let scratch = Scratch::new("second-owner");
-        let first = DataFolder::open(&scratch.0.join("data")).expect("a new folder opens");
-        let error = DataFolder::open(&scratch.0.join("data")).expect_err("it is in use").to_string();
+        let scratch = Folder::new("second-owner");
+        let folder_path = scratch.path();
+        let first = DataFolder::open(&folder_path.join("data")).expect("a new folder opens");
+        let error = DataFolder::open(&folder_path.join("data")).expect_err("it is in use").to_string();
         assert!(error.contains(&format!("in use by process {}", std::process::id())), "{error}");
         drop(first);
-        DataFolder::open(&scratch.0.join("data")).expect("it is free again");
+        DataFolder::open(&folder_path.join("data")).expect("it is free again");
     }
 
     #[test]
     fn somebody_elses_data_is_never_touched() {
-        let scratch = Scratch::new("foreign");
-        fs::create_dir_all(scratch.0.join("01BKGV7JBM69T2G1BGBGM6KB12")).expect("writable");
-        fs::create_dir_all(scratch.0.join("wal")).expect("writable");
-        let folder = DataFolder::open(&scratch.0).expect("ours goes beside it");
-        assert_eq!(folder.path(), scratch.0.join("watchpost"));
+        let scratch = Folder::new("foreign");
+        let folder_path = scratch.path();
+        fs::create_dir_all(folder_path.join("01BKGV7JBM69T2G1BGBGM6KB12")).expect("writable");
+        fs::create_dir_all(folder_path.join("wal")).expect("writable");
+        let folder = DataFolder::open(folder_path).expect("ours goes beside it");
+        assert_eq!(folder.path(), folder_path.join("watchpost"));
         assert_eq!(folder.foreign(), Some("data of a Prometheus server (1 blocks)"));
-        assert!(!scratch.0.join("FORMAT").exists() && !scratch.0.join("LOCK").exists());
+        assert!(!folder_path.join("FORMAT").exists() && !folder_path.join("LOCK").exists());
         drop(folder);
-        DataFolder::open(&scratch.0).expect("and again at the next start");
+        DataFolder::open(folder_path).expect("and again at the next start");
     }
 
     #[test]
     fn a_layout_of_a_newer_version_is_refused_by_name() {
-        let scratch = Scratch::new("newer");
-        fs::write(scratch.0.join("FORMAT"), "watchpost data folder 7\n").expect("writable");
-        let error = DataFolder::open(&scratch.0).expect_err("newer").to_string();
+        let scratch = Folder::new("newer");
+        let folder_path = scratch.path();
+        fs::write(folder_path.join("FORMAT"), "watchpost data folder 7\n").expect("writable");
+        let error = DataFolder::open(folder_path).expect_err("newer").to_string();
         assert!(error.contains("layout 7") && error.contains("newer version"), "{error}");
     }
 
     #[test]
     fn a_damaged_format_is_not_guessed_at() {
-        let scratch = Scratch::new("damaged");
+        let scratch = Folder::new("damaged");
+        let folder_path = scratch.path();
         for text in ["", "watchpost data folder", "watchpost data folder x", "something"] {
-            fs::write(scratch.0.join("FORMAT"), text).expect("writable");
-            let error = DataFolder::open(&scratch.0).expect_err(text).to_string();
+            fs::write(folder_path.join("FORMAT"), text).expect("writable");
+            let error = DataFolder::open(folder_path).expect_err(text).to_string();
             assert!(error.contains("expected \"watchpost data folder\""), "{error}");
         }
     }
@@ -223,8 +211,9 @@ mod tests {
     #[test]
     fn a_new_folder_is_private() {
         use std::os::unix::fs::PermissionsExt as _;
-        let scratch = Scratch::new("private");
-        let folder = DataFolder::open(&scratch.0.join("deep/data")).expect("a new folder opens");
+        let scratch = Folder::new("private");
+        let folder_path = scratch.path();
+        let folder = DataFolder::open(&folder_path.join("deep/data")).expect("a new folder opens");
         let mode = fs::metadata(folder.path()).expect("it exists").permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
     }

@@ -3,12 +3,12 @@
 use appliance::config::load::{FlagValue, Sources, load};
 use appliance::config::{Config, LogLevel, Settings, TlsMode};
 
-use crate::scratch::Scratch;
+use tests::folder::Folder;
 
 fn from_text(text: &str) -> Result<Config, String> {
-    let scratch = Scratch::new();
-    let file = scratch.write("watchpost.yml", text);
-    let folder = scratch.path().display().to_string();
+    let folder = Folder::new("appliance");
+    let file = folder.write("watchpost.yml", text);
+    let folder = folder.path().display().to_string();
     let sources = Sources { file: Some(file), ..Sources::default() };
     load(&sources).map_err(|problems| problems.to_string().replace(&format!("{folder}/"), ""))
 }
@@ -72,19 +72,19 @@ fn files_mode_needs_its_files_and_the_others_do_not_take_them() {
 
 #[test]
 fn a_relative_path_resolves_against_the_file_it_stands_in() {
-    let scratch = Scratch::new();
-    let file = scratch.write("watchpost.yml", "storage: {path: ./here}\n");
+    let folder = Folder::new("appliance");
+    let file = folder.write("watchpost.yml", "storage: {path: ./here}\n");
     let config = load(&Sources { file: Some(file), ..Sources::default() }).expect("it is right");
     let path = &config.settings.storage.path;
-    assert_eq!(path.place.resolve(&path.value), scratch.path().join("./here"));
+    assert_eq!(path.place.resolve(&path.value), folder.path().join("./here"));
 }
 
 #[test]
 fn variables_are_filled_in_with_their_default_and_secrets_from_files() {
-    let scratch = Scratch::new();
-    scratch.write("dsn", "https://key@host/1\n");
+    let folder = Folder::new("appliance");
+    folder.write("dsn", "https://key@host/1\n");
     let text = "telemetry:\n  sentry_dsn: ${file:dsn}\n  log: {level: '${LEVEL:-debug}'}\nstorage: {path: '${HERE}/data'}\n";
-    let file = scratch.write("watchpost.yml", text);
+    let file = folder.write("watchpost.yml", text);
     let environment = vec![("HERE".to_owned(), "/srv".to_owned())];
     let config = load(&Sources { file: Some(file), environment, ..Sources::default() }).expect("all are set");
     assert_eq!(config.settings.telemetry.sentry_dsn.expose(), "https://key@host/1");
@@ -97,8 +97,8 @@ fn variables_are_filled_in_with_their_default_and_secrets_from_files() {
 
 #[test]
 fn a_flag_beats_the_environment_which_beats_the_file() {
-    let scratch = Scratch::new();
-    let file = scratch.write("watchpost.yml", "storage: {path: file}\ntelemetry: {log: {level: warn}}\nserver: {listen: ['127.0.0.1:1']}\n");
+    let folder = Folder::new("appliance");
+    let file = folder.write("watchpost.yml", "storage: {path: file}\ntelemetry: {log: {level: warn}}\nserver: {listen: ['127.0.0.1:1']}\n");
     let variables = [
         ("WATCHPOST_STORAGE__PATH", "environment"),
         ("WATCHPOST_TELEMETRY__LOG__LEVEL", "error"),
@@ -151,16 +151,16 @@ fn a_wrong_value_of_the_environment_or_a_flag_names_its_source() {
 
 #[test]
 fn included_files_are_merged_and_a_scalar_given_twice_is_an_error() {
-    let scratch = Scratch::new();
-    scratch.write("a.inc.yml", "server: {trusted_proxies: [10.0.0.0/8]}\n");
-    scratch.write("b.inc.yml", "server: {trusted_proxies: [192.168.0.1]}\ntelemetry: {log: {format: json}}\n");
-    let file = scratch.write("watchpost.yml", "include: ['*.inc.yml']\nserver: {trusted_proxies: ['::1']}\n");
+    let folder = Folder::new("appliance");
+    folder.write("a.inc.yml", "server: {trusted_proxies: [10.0.0.0/8]}\n");
+    folder.write("b.inc.yml", "server: {trusted_proxies: [192.168.0.1]}\ntelemetry: {log: {format: json}}\n");
+    let file = folder.write("watchpost.yml", "include: ['*.inc.yml']\nserver: {trusted_proxies: ['::1']}\n");
     let config = load(&Sources { file: Some(file.clone()), ..Sources::default() }).expect("they fit together");
     let proxies: Vec<String> = config.settings.server.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(proxies, ["::1/128", "10.0.0.0/8", "192.168.0.1/32"]);
     assert_eq!(config.files.len(), 3);
 
-    scratch.write("c.inc.yml", "telemetry: {log: {format: text}}\n");
+    folder.write("c.inc.yml", "telemetry: {log: {format: text}}\n");
     let problems = load(&Sources { file: Some(file), ..Sources::default() }).expect_err("given twice").to_string();
     assert!(problems.contains("c.inc.yml:1:") && problems.contains("b.inc.yml:2:"), "{problems}");
 
@@ -169,8 +169,8 @@ fn included_files_are_merged_and_a_scalar_given_twice_is_an_error() {
 
 #[test]
 fn a_file_that_was_asked_for_must_exist_and_the_default_one_need_not() {
-    let scratch = Scratch::new();
-    let missing = scratch.path().join("watchpost.yml");
+    let folder = Folder::new("appliance");
+    let missing = folder.path().join("watchpost.yml");
     let asked = Sources { file: Some(missing.clone()), ..Sources::default() };
     let problems = load(&asked).expect_err("it is not there").to_string();
     assert!(problems.contains("watchpost.yml") && problems.contains("cannot be read"), "{problems}");

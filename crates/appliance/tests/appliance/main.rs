@@ -2,4 +2,3 @@
 
 mod configuration;
 mod reloading;
-mod scratch;

@@ -12,25 +12,25 @@ use model::meter::exposition::Format;
 use model::time::{ManualClock, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::scratch::Scratch;
+use tests::folder::Folder;
 
 struct Fixture {
-    scratch: Scratch,
+    folder: Folder,
     registry: Registry,
     reloader: Arc<Reloader>,
 }
 
 impl Fixture {
     fn new(text: &str) -> Self {
-        let scratch = Scratch::new();
-        let file = scratch.write("watchpost.yml", text);
+        let folder = Folder::new("appliance");
+        let file = folder.write("watchpost.yml", text);
         let sources = Sources { file: Some(file), ..Sources::default() };
         let first = load(&sources).expect("the first configuration is right");
         let clock = Arc::new(ManualClock::at(Timestamp(60_000)));
         let registry = Registry::new();
-        let data = scratch.path().join("data");
+        let data = folder.path().join("data");
         let reloader = Reloader::new(sources, first, &data, clock, &registry).expect("the registry is empty");
-        Self { scratch, registry, reloader: Arc::new(reloader) }
+        Self { folder, registry, reloader: Arc::new(reloader) }
     }
 
     fn level(&self) -> LogLevel {
@@ -38,7 +38,7 @@ impl Fixture {
     }
 
     fn lastgood(&self) -> String {
-        std::fs::read_to_string(self.scratch.path().join("data/lastgood/watchpost.yml")).expect("it is kept")
+        std::fs::read_to_string(self.folder.path().join("data/lastgood/watchpost.yml")).expect("it is kept")
     }
 }
 
@@ -51,7 +51,7 @@ async fn a_right_configuration_is_taken_over_and_kept() {
     let fixture = Fixture::new(&with_level("warn"));
     let mut told = fixture.reloader.subscribe();
     told.mark_unchanged();
-    fixture.scratch.write("watchpost.yml", &with_level("debug"));
+    fixture.folder.write("watchpost.yml", &with_level("debug"));
     fixture.reloader.reload("test").await.expect("it is right");
     assert_eq!(fixture.level(), LogLevel::Debug);
     assert!(told.has_changed().expect("the reloader lives"));
@@ -61,7 +61,7 @@ async fn a_right_configuration_is_taken_over_and_kept() {
 #[tokio::test]
 async fn a_wrong_configuration_changes_nothing_and_is_remembered() {
     let fixture = Fixture::new(&with_level("warn"));
-    fixture.scratch.write("watchpost.yml", &with_level("loud"));
+    fixture.folder.write("watchpost.yml", &with_level("loud"));
     let problems = fixture.reloader.reload("test").await.expect_err("there is no such level");
     assert!(problems.to_string().contains("watchpost.yml:1:26"), "{problems}");
     assert_eq!(fixture.level(), LogLevel::Warn);
@@ -71,7 +71,7 @@ async fn a_wrong_configuration_changes_nothing_and_is_remembered() {
     assert!(status.refused.is_some());
     assert!(fixture.registry.render(Format::Text).contains("prometheus_config_last_reload_successful 0"));
 
-    fixture.scratch.write("watchpost.yml", &with_level("error"));
+    fixture.folder.write("watchpost.yml", &with_level("error"));
     fixture.reloader.reload("test").await.expect("mended");
     assert!(fixture.reloader.status().refused.is_none());
     assert!(fixture.registry.render(Format::Text).contains("prometheus_config_last_reload_successful 1"));
@@ -80,7 +80,7 @@ async fn a_wrong_configuration_changes_nothing_and_is_remembered() {
 #[tokio::test]
 async fn what_only_a_start_takes_over_is_named() {
     let fixture = Fixture::new("server: {listen: ['127.0.0.1:1']}\n");
-    fixture.scratch.write("watchpost.yml", "server: {listen: ['127.0.0.1:2']}\ntelemetry: {log: {level: warn}}\n");
+    fixture.folder.write("watchpost.yml", "server: {listen: ['127.0.0.1:2']}\ntelemetry: {log: {level: warn}}\n");
     fixture.reloader.reload("test").await.expect("it is right");
     assert_eq!(fixture.reloader.status().needs_restart, ["server.listen"]);
 }
@@ -94,10 +94,10 @@ async fn a_changed_file_is_noticed_however_it_was_replaced() {
     let changes = async {
         // In place, as `echo >` does; then aside and renamed, as editors do.
         tokio::time::sleep(Duration::from_millis(200)).await;
-        fixture.scratch.write("watchpost.yml", &with_level("debug"));
+        fixture.folder.write("watchpost.yml", &with_level("debug"));
         wait_for(&fixture, LogLevel::Debug).await;
-        let aside: PathBuf = fixture.scratch.write("watchpost.yml.swp", &with_level("error"));
-        std::fs::rename(aside, fixture.scratch.path().join("watchpost.yml")).expect("same folder");
+        let aside: PathBuf = fixture.folder.write("watchpost.yml.swp", &with_level("error"));
+        std::fs::rename(aside, fixture.folder.path().join("watchpost.yml")).expect("same folder");
         wait_for(&fixture, LogLevel::Error).await;
         stop.cancel();
     };
