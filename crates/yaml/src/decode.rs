@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::duration;
-use crate::node::{Entry, Node, Value, joined};
+use crate::node::{Entry, Node, Style, Value, joined};
 use crate::problem::{Place, Problem, Problems};
 use crate::scalar;
 use crate::schema::Schema;
@@ -123,7 +123,7 @@ impl Context {
     /// The text of a scalar, as it was written: `yes`, `0x10` and `1e3` stay what they are.
     pub fn text(&mut self, node: &Node, expected: &str) -> Option<String> {
         match node.as_scalar() {
-            Some(scalar) if !node.is_null() => Some(scalar.text.clone()),
+            Some(scalar) if !node.is_null() && scalar.style != Style::Binary => Some(scalar.text.clone()),
             Some(_) => self.expected(node, expected),
             None => self.expected_kind(node, expected),
         }

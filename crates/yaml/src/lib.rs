@@ -72,7 +72,7 @@
 //! - **`#[yaml(...)]` on the record**: `no_default` (no `Default`; for a required field whose type has none),
 //!   `check = function` (called with the record once every field was read, for rules between fields).
 //! - **`#[derive(...)]` on either** adds to `Debug, Clone, PartialEq`.
-//! - **Types**: bool, integers, `f64`, `String`, `PathBuf`, [`Duration`](std::time::Duration), [`Bytes`], `Option`,
+//! - **Types**: bool, integers, `f64`, `String`, `PathBuf`, [`Duration`](std::time::Duration), [`Bytes`], [`Binary`], `Option`,
 //!   `Vec`, `Box`, `BTreeMap<String, _>`, [`Map`] (keeps the order), [`Spanned`] (knows its place), [`Node`] (anything), records,
 //!   choices, and your own: implement [`Decode`], [`Encode`] and [`Schema`], or [`text_type!`] for what has `FromStr`
 //!   and `Display`. A secret type sets [`Schema::SECRET`].
@@ -84,6 +84,7 @@
 //!
 //! A key without a value is nothing for a text, a list, a map or an `Option`, and the default for everything else.
 
+pub mod binary;
 pub mod choice;
 pub mod decode;
 pub mod duration;
@@ -101,13 +102,14 @@ pub mod size;
 pub mod spanned;
 pub mod write;
 
+pub use crate::binary::Binary;
 pub use crate::decode::{Context, Decode, decode};
 pub use crate::encode::Encode;
 pub use crate::expand::{Reference, expand};
 pub use crate::map::Map;
 pub use crate::merge::merge;
 pub use crate::node::{Node, Value};
-pub use crate::parse::{parse, parse_bytes, parse_value};
+pub use crate::parse::{parse, parse_bytes, parse_first, parse_value};
 pub use crate::problem::{Place, Problem, Problems};
 pub use crate::record::{At, Record};
 pub use crate::schema::{Schema, Shape};

@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn maps_are_joined_and_lists_appended() {
         let text = merged("a: {x: 1}\nl: [1]\nn:\n", "a: {y: 2}\nl: [2]\nm: 3\nn: 4\n");
-        assert_eq!(text.as_deref(), Ok("{a: {x: 1, y: 2}, l: [1, 2], m: 3, \"n\": 4}"));
+        assert_eq!(text.as_deref(), Ok("{a: {x: 1, \"y\": 2}, l: [1, 2], \"n\": 4, m: 3}"));
     }
 
     #[test]

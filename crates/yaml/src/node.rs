@@ -38,6 +38,9 @@ pub enum Style {
     Plain,
     /// In quotes, as a block, or tagged `!!str`: always text.
     Quoted,
+    /// Tagged `!!binary` and not UTF-8: the text is the base64 of the bytes, for [`crate::Binary`]. Bytes that are
+    /// UTF-8 are a quoted text instead.
+    Binary,
     /// Plain with `${…}` filled in: may be a number or a bool, and nothing only if it is empty, so that a password
     /// that happens to be `null` stays one.
     Expanded,
@@ -123,7 +126,9 @@ impl Node {
     /// The text of a scalar that may be a number, a bool or another word: not one in quotes.
     #[must_use]
     pub fn unquoted(&self) -> Option<&str> {
-        self.as_scalar().filter(|scalar| scalar.style != Style::Quoted).map(|scalar| scalar.text.as_str())
+        self.as_scalar()
+            .filter(|scalar| matches!(scalar.style, Style::Plain | Style::Expanded))
+            .map(|scalar| scalar.text.as_str())
     }
 
     /// What stands here, in words for a message that expected a scalar of another kind. Shows the value, unless hidden.
@@ -131,6 +136,7 @@ impl Node {
     pub fn found(&self) -> String {
         match &self.value {
             Value::Scalar(_) if self.is_null() || self.hidden => self.kind().to_owned(),
+            Value::Scalar(Scalar { style: Style::Binary, .. }) => self.kind().to_owned(),
             Value::Scalar(scalar) => shown(&scalar.text),
             _ => self.kind().to_owned(),
         }
@@ -142,6 +148,7 @@ impl Node {
         match &self.value {
             Value::Scalar(_) if self.is_null() => "nothing",
             Value::Scalar(_) if self.hidden => "a value that is not shown",
+            Value::Scalar(Scalar { style: Style::Binary, .. }) => "bytes that are no UTF-8 text",
             Value::Scalar(_) => "a single value",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",

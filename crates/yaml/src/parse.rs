@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use crate::node::{Entry, Node, Scalar, Style, Value, shown};
 use crate::problem::{Place, Problem, Problems};
@@ -25,12 +25,24 @@ pub const ALIAS_BYTES_MAX: usize = 16 << 20;
 /// Reads one document; an empty one is null.
 pub fn parse(file: &str, text: &str) -> Result<Node, Problems> {
     let file: Arc<str> = file.into();
-    if text.len() > INPUT_BYTES_MAX {
-        let place = Place::new(&file, 1, 1);
-        let expected = format!("at most {} MiB", INPUT_BYTES_MAX >> 20);
-        return Err(Problem::expected(&place, "", expected, format!("{} bytes", text.len())).into());
+    check_size(&file, text)?;
+    Builder::new(file).run(text, Second::Refuse).map(|(node, _)| node)
+}
+
+/// Reads the first document, as Go does, and says where a second one starts if there is one: other programs' files are
+/// read this way, with a warning. What follows is not looked at.
+pub fn parse_first(file: &str, text: &str) -> Result<(Node, Option<Problem>), Problems> {
+    let file: Arc<str> = file.into();
+    check_size(&file, text)?;
+    Builder::new(file).run(text, Second::Ignore)
+}
+
+fn check_size(file: &Arc<str>, text: &str) -> Result<(), Problem> {
+    if text.len() <= INPUT_BYTES_MAX {
+        return Ok(());
     }
-    Builder::new(file).run(text)
+    let expected = format!("at most {} MiB", INPUT_BYTES_MAX >> 20);
+    Err(Problem::expected(&Place::new(file, 1, 1), "", expected, format!("{} bytes", text.len())))
 }
 
 /// Reads one document that must be UTF-8.
@@ -67,6 +79,13 @@ pub fn parse_value(source: &str, text: &str) -> Result<Node, Problems> {
             Err(moved)
         }
     }
+}
+
+/// What to do with a second document.
+#[derive(Clone, Copy, PartialEq)]
+enum Second {
+    Refuse,
+    Ignore,
 }
 
 /// A map or list that is still open.
@@ -137,29 +156,27 @@ impl Builder {
         }
     }
 
-    fn run(mut self, text: &str) -> Result<Node, Problems> {
+    fn run(mut self, text: &str, second: Second) -> Result<(Node, Option<Problem>), Problems> {
         let mut parser = Parser::new(StrInput::new(text));
         let mut documents = 0;
+        let mut ignored = None;
         while let Some(next) = parser.next_event() {
-            let (event, span) = match next {
-                Ok(next) => next,
-                Err(error) => {
-                    let mark = error.marker();
-                    let place = Place::new(&self.file, mark.line(), mark.col() + 1);
-                    self.problems.push(Problem::new(&place, "", format!("expected YAML: {}", error.info())));
-                    return Err(self.problems);
+            let step = match next {
+                Ok((Event::StreamEnd, _)) => break,
+                Ok((Event::DocumentStart(_), span)) => {
+                    documents += 1;
+                    let more = self.expected(&self.place(span), "one document in a file", "a second one");
+                    match second {
+                        _ if documents == 1 => Ok(()),
+                        Second::Refuse => Err(more),
+                        Second::Ignore => {
+                            ignored = Some(more);
+                            break;
+                        }
+                    }
                 }
-            };
-            if matches!(event, Event::StreamEnd) {
-                break;
-            }
-            if matches!(event, Event::DocumentStart(_)) {
-                documents += 1;
-            }
-            let step = if documents > 1 {
-                Err(self.expected(&self.place(span), "one document in a file", "a second one"))
-            } else {
-                self.event(event, span)
+                Ok((event, span)) => self.event(event, span),
+                Err(error) => Err(self.syntax(&error)),
             };
             if let Err(fatal) = step {
                 self.problems.push(fatal);
@@ -167,7 +184,13 @@ impl Builder {
             }
         }
         let root = self.root.unwrap_or_else(|| Node { place: Place::new(&self.file, 1, 1), ..Node::null() });
-        self.problems.or(root)
+        self.problems.or((root, ignored))
+    }
+
+    fn syntax(&self, error: &ScanError) -> Problem {
+        let mark = error.marker();
+        let place = Place::new(&self.file, mark.line(), mark.col() + 1);
+        Problem::new(&place, "", format!("expected YAML: {}", error.info()))
     }
 
     fn place(&self, span: Span) -> Place {
@@ -324,25 +347,22 @@ impl Builder {
     }
 
     fn binary(&mut self, text: &str, place: Place) -> Node {
-        let decoded = match scalar::from_base64(text).map(String::from_utf8) {
-            Some(Ok(decoded)) => decoded,
-            Some(Err(_)) => {
-                self.problems.push(Problem::new(&place, "", "expected UTF-8 text in the !!binary value"));
-                String::new()
-            }
-            None => {
-                self.problems.push(Problem::new(&place, "", "!!binary value contains invalid base64 data"));
-                String::new()
-            }
+        let Some(bytes) = scalar::from_base64(text) else {
+            self.problems.push(Problem::new(&place, "", "!!binary value contains invalid base64 data"));
+            return Node { place, ..Node::text("") };
         };
-        Node { place, ..Node::text(decoded) }
+        let scalar = match String::from_utf8(bytes) {
+            Ok(text) => Scalar { text, style: Style::Quoted },
+            Err(_) => Scalar { text: text.split_ascii_whitespace().collect(), style: Style::Binary },
+        };
+        Node::new(place, Value::Scalar(scalar))
     }
 }
 
 fn key_of(map: &mut MapFrame, node: Node, problems: &mut Problems) -> Key {
     let kind = node.kind();
     let plain = node.unquoted().is_some();
-    let Value::Scalar(Scalar { text, .. }) = node.value else {
+    let Value::Scalar(Scalar { text, style: Style::Plain | Style::Quoted | Style::Expanded }) = node.value else {
         problems.push(Problem::expected(&node.place, "", "a text as the key", kind));
         return Key { text: String::new(), place: node.place, role: Role::Drop };
     };

@@ -183,12 +183,7 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     }
     let allowed = if word.chars().count() < 5 { 1 } else { 2 };
     let distance = |known: &&'a str| (distance(word, known), *known);
-    known
-        .iter()
-        .map(|known| distance(&known))
-        .min()
-        .filter(|(distance, _)| *distance <= allowed)
-        .map(|(_, known)| known)
+    known.iter().map(distance).min().filter(|(distance, _)| *distance <= allowed).map(|(_, known)| known)
 }
 
 /// Letters to insert, drop or change to make one word of the other (Levenshtein), one row at a time.

@@ -137,6 +137,21 @@ pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     (count % 4 == 0 && padding <= 2).then_some(bytes)
 }
 
+/// Standard base64 with padding.
+#[must_use]
+pub fn to_base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
+            text.push(if place > chunk.len() { '=' } else { char::from(letter) });
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +236,9 @@ mod tests {
     fn base64_is_decoded_and_its_errors_are_found() {
         assert_eq!(from_base64("aGVs\n bG8="), Some(b"hello".to_vec()));
         assert_eq!(from_base64("/w=="), Some(vec![0xff]));
+        for bytes in [&b""[..], b"\xff", b"hi", b"abc", b"\0\x01\xfe\xff"] {
+            assert_eq!(from_base64(&to_base64(bytes)).as_deref(), Some(bytes));
+        }
         for text in ["a", "abc", "ab=c", "a===", "ab*c", "===="] {
             assert_eq!(from_base64(text), None, "{text}");
         }

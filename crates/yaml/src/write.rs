@@ -107,10 +107,15 @@ fn write_block(text: &str, indent: usize, out: &mut String) {
 fn write_flow(node: &Node, out: &mut String) {
     match &node.value {
         Value::Scalar(Scalar { text, style: Style::Quoted }) => write_text(text, out),
+        Value::Scalar(Scalar { text, style: Style::Binary }) => {
+            out.push_str("!!binary ");
+            write_quoted(text, out);
+        }
         Value::Scalar(Scalar { text, .. }) if text.is_empty() => out.push_str("null"),
-        // Filled-in text may hold anything; what was plain in a file is plain again.
-        Value::Scalar(Scalar { text, style: Style::Expanded }) if !is_bare(text) => write_quoted(text, out),
-        Value::Scalar(Scalar { text, .. }) => out.push_str(text),
+        // What is a number or a word without quotes must stay one; other text may not be able to stand without them,
+        // because `${…}` was filled in or because it was on several lines.
+        Value::Scalar(Scalar { text, .. }) if is_bare(text) || !scalar::is_plain_text(text) => out.push_str(text),
+        Value::Scalar(Scalar { text, .. }) => write_quoted(text, out),
         Value::List(items) => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {

@@ -4,17 +4,16 @@
 
 use yaml::parse::{DEPTH_MAX, INPUT_BYTES_MAX};
 
-const SAMPLE: &str = include_str!("../testdata/sample.yml");
+const SAMPLE: &str = include_str!("../../testdata/sample.yml");
 
 /// Reads, and if it reads: writes and reads again.
 fn survive(bytes: &[u8]) {
     let Ok(node) = yaml::parse_bytes("broken.yml", bytes) else { return };
     let _either = yaml::decode::<yaml::Map<Vec<String>>>(&node);
     let text = yaml::to_string(&node);
-    let again = yaml::parse("written.yml", &text).unwrap_or_else(|problems| {
-        panic!("{problems}\nwritten: {text:?}\nread from: {:?}", String::from_utf8_lossy(bytes))
-    });
-    assert_eq!(yaml::write::to_line(&again), yaml::write::to_line(&node), "{text}");
+    let again = yaml::parse("written.yml", &text).map_err(|problems| problems.to_string());
+    let line = again.map(|again| yaml::write::to_line(&again));
+    assert_eq!(line, Ok(yaml::write::to_line(&node)), "{text:?}\nread from {:?}", String::from_utf8_lossy(bytes));
 }
 
 #[test]
@@ -48,16 +47,19 @@ impl Random {
 fn a_damaged_file_is_read_or_refused() {
     let alphabet = b"-:?,[]{}#&*!|>'\"%@` \n\t~<=ab0.$\\\r\xc3\xa4\xff";
     let mut random = Random(0x5eed);
-    for _ in 0..4_000 {
+    for _ in 0..1_500 {
         let mut bytes = SAMPLE.as_bytes().to_vec();
         for _ in 0..=random.below(4) {
+            if bytes.is_empty() {
+                break;
+            }
             let at = random.below(bytes.len());
             let with = alphabet[random.below(alphabet.len())];
             match random.below(4) {
                 0 => bytes[at] = with,
                 1 => bytes.insert(at, with),
                 2 => drop(bytes.remove(at)),
-                _ => bytes.truncate(at.max(1)),
+                _ => bytes.truncate(at),
             }
         }
         survive(&bytes);

@@ -108,7 +108,7 @@ yaml::record! {
 
 impl Server {
     fn check(&self, at: &At<'_>, cx: &mut Context) {
-        if at.has("token") && at.has("token_file") {
+        if at.has("token") && !self.client.token_file.is_empty() {
             cx.problem(at.key("token_file"), "expected at most one of token and token_file, found both");
         }
     }
@@ -164,19 +164,19 @@ fn all_problems_come_at_once_with_place_and_key() {
     refused(
         "lisen: [a]\ntls: {mode: fils, nope: 1}\nworkers: 200\ntimeout: 1.5h\nratio: much\nmaybe: -1\nlimits: {x: 12}\n\
          type: 1.5\nmap: \"yes\"\nroute: {routes: [{receiver: }, {continue: 3}]}\n",
-        "s.yml:2:12: tls.mode: expected one of auto, files, file, off (perhaps files), found \"fils\"\n\
-         s.yml:2:18: tls: unknown key \"nope\", expected one of key_file, mode, tokens\n\
+        "s.yml:2:13: tls.mode: expected one of auto, files, file, off (perhaps file), found \"fils\"\n\
+         s.yml:2:19: tls: unknown key \"nope\", expected one of key_file, mode, tokens\n\
          s.yml:3:10: workers: expected a whole number from 1 to 100, found \"200\"\n\
          s.yml:4:10: timeout: expected a duration such as 30s, 5m or 1h30m, found \"1.5h\"\n\
          s.yml:5:8: ratio: expected a number, found \"much\"\n\
          s.yml:6:8: maybe: expected a whole number from 0 to 18446744073709551615, found \"-1\"\n\
          s.yml:7:13: limits.x: expected a size such as 512MB or 1GiB, found \"12\"\n\
          s.yml:8:7: type: expected a whole number from -2147483648 to 2147483647, found \"1.5\"\n\
-         s.yml:9:6: map: expected true or false, found \"yes\"\n\
-         s.yml:10:18: route.routes[0].receiver: expected a text, found nothing\n\
-         s.yml:10:43: route.routes[1].continue: expected true or false, found \"3\"\n\
-         s.yml:10:32: route.routes[1]: expected the key \"receiver\" (a text), found no such key\n\
          s.yml:10:8: route: expected the key \"receiver\" (a text), found no such key\n\
+         s.yml:10:19: route.routes[0].receiver: expected a text, found nothing\n\
+         s.yml:10:32: route.routes[1]: expected the key \"receiver\" (a text), found no such key\n\
+         s.yml:10:43: route.routes[1].continue: expected true or false, found \"3\"\n\
+         s.yml:9:6: map: expected true or false, found \"yes\"\n\
          s.yml:1:1: unknown key \"lisen\", expected perhaps \"listen\"",
     );
 }
@@ -282,10 +282,7 @@ fn the_description_lists_every_key_that_the_decoder_knows() {
 #[test]
 fn the_page_is_made_from_the_description() {
     let page = yaml::schema::markdown::<Server>();
-    assert!(
-        page.contains("| `listen` | a list of texts | `[\"0.0.0.0:8443\"]` | Addresses for TLS \\| HTTP. |"),
-        "{page}"
-    );
+    assert!(page.contains("| `listen` | a list of texts | `[0.0.0.0:8443]` | Addresses for TLS \\| HTTP. |"), "{page}");
     assert!(page.contains("| `tls.tokens` | a list, each a token (never shown) | `[]` |  |"), "{page}");
     assert!(page.contains("| `route.receiver` | a text | required |  |"), "{page}");
     assert!(page.contains("| `timeout` | a duration such as 30s, 5m or 1h30m of at least 1s | `1m` |  |"), "{page}");
