@@ -144,7 +144,10 @@ fn sigterm_under_load_drains_and_exits_0() {
                 // Answers that begin must be whole: a cut one is the failure this test looks for.
                 while !stop.load(Ordering::Relaxed) {
                     let Ok(mut stream) = std::net::TcpStream::connect(address) else { return };
-                    if stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").is_err() {
+                    if stream
+                        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                        .is_err()
+                    {
                         return;
                     }
                     let mut answer = String::new();
@@ -215,7 +218,8 @@ fn the_health_check_tells_a_living_server_from_none() {
     let folder = Folder::new("healthcheck");
     let url = format!("http://{}/live", server.address());
     assert_eq!(run(&["healthcheck", "--url", &url], &folder).0, Some(0));
-    let (code, _, complaint) = run(&["healthcheck", "--url", &format!("http://127.0.0.1:{}/live", free_port())], &folder);
+    let (code, _, complaint) =
+        run(&["healthcheck", "--url", &format!("http://127.0.0.1:{}/live", free_port())], &folder);
     assert_eq!(code, Some(1));
     assert!(complaint.contains("does not answer"), "{complaint}");
 }

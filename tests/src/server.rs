@@ -2,6 +2,9 @@
 //!
 //! Speaks plain HTTP/1.1 over loopback by itself, so that a test of the server does not lean on our own client.
 
+#![allow(clippy::disallowed_methods, reason = "a test of the real process waits in real time")]
+#![allow(clippy::panic, reason = "a fixture fails the test that uses it")]
+
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -37,4 +37,3 @@ fn refused(error: LifecycleError) -> ApiError {
         }
     }
 }
-

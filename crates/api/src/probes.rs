@@ -24,7 +24,11 @@ pub async fn ready(State(app): State<App>) -> Response {
 pub async fn health(State(app): State<App>, Extension(client): Extension<ClientAddress>) -> Response {
     let report = app.health.full();
     let status = if report.status == "unhealthy" { StatusCode::SERVICE_UNAVAILABLE } else { ready_status(&app) };
-    if client.loopback { (status, Json(report)).into_response() } else { (status, Json(app.health.short())).into_response() }
+    if client.loopback {
+        (status, Json(report)).into_response()
+    } else {
+        (status, Json(app.health.short())).into_response()
+    }
 }
 
 /// `GET /-/healthy`, in Prometheus's words, which scripts compare.
@@ -38,7 +42,8 @@ pub async fn prometheus_ready(State(app): State<App>) -> Response {
         Phase::Ready => "Prometheus Server is Ready.\n".into_response(),
         phase => {
             let stopping = if phase == Phase::Stopping { "true" } else { "false" };
-            (StatusCode::SERVICE_UNAVAILABLE, [("X-Prometheus-Stopping", stopping)], "Service Unavailable").into_response()
+            (StatusCode::SERVICE_UNAVAILABLE, [("X-Prometheus-Stopping", stopping)], "Service Unavailable")
+                .into_response()
         }
     }
 }

@@ -177,7 +177,7 @@ impl Settings {
             }
         }
         if self.server.listen.is_empty() && self.server.http_listen.is_empty() {
-            cx.problem(at.place(), "server.listen and server.http_listen are both empty, expected at least one listener");
+            cx.problem(at.map(), "server.listen and server.http_listen are both empty, expected at least one listener");
         }
     }
 }
@@ -186,13 +186,13 @@ impl Tls {
     fn check(&self, at: &At<'_>, cx: &mut Context) {
         match self.mode {
             TlsMode::Files if self.cert_file.is_none() || self.key_file.is_none() => {
-                cx.problem(at.place(), "mode files expects both cert_file and key_file");
+                cx.problem(at.key("mode"), "mode files expects both cert_file and key_file");
             }
             TlsMode::Acme => {
-                cx.problem(at.place(), "mode acme is not built yet, expected one of auto, files, off");
+                cx.problem(at.value("mode"), "mode acme is not built yet, expected one of auto, files, off");
             }
             TlsMode::Auto | TlsMode::Off if self.cert_file.is_some() || self.key_file.is_some() => {
-                cx.problem(at.place(), "cert_file and key_file are read in mode files only, expected mode: files");
+                cx.problem(at.map(), "cert_file and key_file are read in mode files only, expected mode: files");
             }
             TlsMode::Auto | TlsMode::Off | TlsMode::Files => {}
         }

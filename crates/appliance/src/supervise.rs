@@ -46,6 +46,16 @@ pub enum Stage {
 impl Stage {
     const STOP_ORDER: [Self; 6] =
         [Self::Doors, Self::Producers, Self::Delivery, Self::Rules, Self::Series, Self::Store];
+
+    /// What the stage may take to stop. All together stay within the ten seconds that container runtimes wait.
+    const fn stop_max(self) -> Duration {
+        match self {
+            // Answers under way are finished, reports and notifications sent: the others only have to notice.
+            Self::Doors => Duration::from_millis(4_000),
+            Self::Delivery => Duration::from_millis(2_000),
+            Self::Producers | Self::Rules | Self::Series | Self::Store => Duration::from_millis(900),
+        }
+    }
 }
 
 /// What happens when a loop ends by itself.
@@ -128,10 +138,8 @@ impl Supervisor {
                 "Times a background loop failed and was started again.",
             )?,
             panics: counters("watchpost_loop_panics_total", "Times a background loop panicked.")?,
-            running: registry.gauge_family(
-                Desc::new("watchpost_loop_running", "Whether a background loop is running."),
-                ["loop"],
-            )?,
+            running: registry
+                .gauge_family(Desc::new("watchpost_loop_running", "Whether a background loop is running."), ["loop"])?,
         };
         let (fatal_in, fatal_out) = mpsc::channel(FATAL_QUEUE_MAX);
         let layers = Stage::STOP_ORDER
@@ -144,7 +152,7 @@ impl Supervisor {
     /// Starts a loop. `run` is called for each (re)start and is handed the token on which it must stop.
     pub fn start<F, Fut, E>(&mut self, spec: LoopSpec, run: F)
     where
-        F: Fn(CancellationToken) -> Fut + Send + 'static,
+        F: Fn(CancellationToken) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -206,7 +214,7 @@ const fn stage_name(stage: Stage) -> &'static str {
 /// Keeps one loop running.
 struct Keeper {
     spec: LoopSpec,
-    run: Box<dyn Fn(CancellationToken) -> LoopFuture + Send>,
+    run: Box<dyn Fn(CancellationToken) -> LoopFuture + Send + Sync>,
     metrics: LoopMetrics,
     fatal: mpsc::Sender<Fatal>,
 }

@@ -22,7 +22,9 @@ impl Network {
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.base, ip.to_canonical()) {
-            (IpAddr::V4(base), IpAddr::V4(ip)) => same_prefix(base.to_bits().into(), ip.to_bits().into(), self.bits, 32),
+            (IpAddr::V4(base), IpAddr::V4(ip)) => {
+                same_prefix(base.to_bits().into(), ip.to_bits().into(), self.bits, 32)
+            }
             (IpAddr::V6(base), IpAddr::V6(ip)) => same_prefix(base.to_bits(), ip.to_bits(), self.bits, 128),
             _ => false,
         }

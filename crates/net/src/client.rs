@@ -426,7 +426,8 @@ fn next_call(call: &mut Call, status: StatusCode, elsewhere: bool) {
         let secret = |name: &http::HeaderName, value: &HeaderValue| {
             [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name) || value.is_sensitive()
         };
-        let drop: Vec<_> = call.headers.iter().filter(|(name, value)| secret(name, value)).map(|(n, _)| n.clone()).collect();
+        let drop: Vec<_> =
+            call.headers.iter().filter(|(name, value)| secret(name, value)).map(|(n, _)| n.clone()).collect();
         for name in drop {
             call.headers.remove(name);
         }

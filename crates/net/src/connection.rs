@@ -284,7 +284,8 @@ impl<S> Requests<S> {
             return Some(plain::sentence(StatusCode::URI_TOO_LONG, &text));
         }
         if headers.len() > limits.headers_max {
-            let text = format!("the request has {} header fields, at most {} are read\n", headers.len(), limits.headers_max);
+            let text =
+                format!("the request has {} header fields, at most {} are read\n", headers.len(), limits.headers_max);
             return Some(plain::sentence(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &text));
         }
         // TRACE echoes credentials, CONNECT asks for a proxy: neither is offered anywhere.

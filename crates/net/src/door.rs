@@ -248,7 +248,8 @@ impl Door {
             let Poll::Ready(accepted) = listener.socket.poll_accept(cx) else { continue };
             return Poll::Ready(accepted.map(|(stream, peer)| {
                 let local = canonical(stream.local_addr().unwrap_or(listener.local));
-                let info = ConnInfo { peer: canonical(peer), local, tls: false, door: listener.kind, client_cert: None };
+                let info =
+                    ConnInfo { peer: canonical(peer), local, tls: false, door: listener.kind, client_cert: None };
                 (stream, info)
             }));
         }

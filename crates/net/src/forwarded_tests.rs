@@ -89,11 +89,15 @@ fn where_the_two_headers_disagree_neither_is_believed() {
 
 #[test]
 fn a_trusted_proxy_says_which_address_its_client_used() {
-    let words = [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "w.example:8443")];
+    let words =
+        [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "w.example:8443")];
     let found = client("10.0.0.1", &words);
     assert_eq!((found.https, found.host.as_deref()), (Some(true), Some("w.example:8443")));
     let found = client("10.0.0.1", &[("x-forwarded-prefix", "/w/"), ("x-forwarded-proto", "http, HTTPS")]);
-    assert_eq!((found.https, found.prefix.as_deref(), found.ip.to_string().as_str()), (Some(true), Some("/w"), "10.0.0.1"));
+    assert_eq!(
+        (found.https, found.prefix.as_deref(), found.ip.to_string().as_str()),
+        (Some(true), Some("/w"), "10.0.0.1")
+    );
     for (host, prefix) in [("a/b", "//evil"), ("a b", "w"), ("", "/a/../b"), ("a\"b", "/a?b"), ("<x>", "")] {
         let found = client("10.0.0.1", &[("x-forwarded-host", host), ("x-forwarded-prefix", prefix)]);
         assert_eq!((found.host, found.prefix), (None, None), "{host} {prefix}");
@@ -102,12 +106,27 @@ fn a_trusted_proxy_says_which_address_its_client_used() {
 
 #[test]
 fn only_names_that_mean_this_machine_are_loopback_names() {
-    for host in ["localhost", "LOCALHOST:8443", "localhost.", "a.localhost", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:8443"] {
+    for host in
+        ["localhost", "LOCALHOST:8443", "localhost.", "a.localhost", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:8443"]
+    {
         assert!(host_is_loopback_name(host), "{host}");
     }
     for host in [
-        "", "example.org", "localhost.example.org", "127.0.0.1.example.org", "192.0.2.1", "[::2]", "notlocalhost",
-        "localhost:x", "localhost:99999", "[::1]x", "[::1", "localhost@example.org", "127.1", "0.0.0.0", "localhost:+80",
+        "",
+        "example.org",
+        "localhost.example.org",
+        "127.0.0.1.example.org",
+        "192.0.2.1",
+        "[::2]",
+        "notlocalhost",
+        "localhost:x",
+        "localhost:99999",
+        "[::1]x",
+        "[::1",
+        "localhost@example.org",
+        "127.1",
+        "0.0.0.0",
+        "localhost:+80",
     ] {
         assert!(!host_is_loopback_name(host), "{host}");
     }

@@ -33,7 +33,9 @@ pub(crate) fn calendar_jobs(store: &Store, health: &Arc<Health>, clock: &Arc<dyn
             let faults = store.check().await?;
             match faults.first() {
                 None => health.say("store", Verdict::Pass, "the nightly check found no fault"),
-                Some(first) => health.say("store", Verdict::Fail, format!("{} faults, the first: {first}", faults.len())),
+                Some(first) => {
+                    health.say("store", Verdict::Fail, format!("{} faults, the first: {first}", faults.len()))
+                }
             }
             Ok(())
         }

@@ -70,7 +70,12 @@ fn as_github(problems: &Problems, warnings: &[String]) -> String {
     for problem in problems.iter() {
         let place = problem.place();
         let file = escape(&place.file).replace(',', "%2C").replace(':', "%3A");
-        text.push_str(&format!("::error file={file},line={},col={}::{}\n", place.line, place.column, escape(&message(problem))));
+        text.push_str(&format!(
+            "::error file={file},line={},col={}::{}\n",
+            place.line,
+            place.column,
+            escape(&message(problem))
+        ));
     }
     text
 }

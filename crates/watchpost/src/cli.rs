@@ -86,8 +86,23 @@ const VERBS: &[(&str, &str)] = &[
 
 /// Verbs that come with later capabilities, so that asking for one says so.
 const LATER_VERBS: &[&str] = &[
-    "user", "token", "query", "query-range", "series", "labels", "probe", "tsdb", "test", "backup", "verify", "restore",
-    "doctor", "import", "drill", "apply", "debug",
+    "user",
+    "token",
+    "query",
+    "query-range",
+    "series",
+    "labels",
+    "probe",
+    "tsdb",
+    "test",
+    "backup",
+    "verify",
+    "restore",
+    "doctor",
+    "import",
+    "drill",
+    "apply",
+    "debug",
 ];
 
 /// Reads the arguments (without the program's name).
@@ -193,7 +208,9 @@ impl Serve {
                 self.warnings.push(format!("--auth {text} has no effect yet: login is not built yet"));
             }
             ("auth", other) => return Err(UsageError(format!("--auth expects on or off, not `{other}`"))),
-            (other, _) => return Err(UsageError(format!("--{other} is in the table of flags, but nothing acts on it"))),
+            (other, _) => {
+                return Err(UsageError(format!("--{other} is in the table of flags, but nothing acts on it")));
+            }
         }
         Ok(())
     }
@@ -295,7 +312,9 @@ Asks the server on this machine for /live, at the listener its configuration nam
 ";
 
 fn overview() -> String {
-    let mut text = String::from("Watchpost: metrics, alerts, errors, health checks and dashboards in one server.\n\nusage: watchpost [VERB] [FLAGS]\n\nverbs:\n");
+    let mut text = String::from(
+        "Watchpost: metrics, alerts, errors, health checks and dashboards in one server.\n\nusage: watchpost [VERB] [FLAGS]\n\nverbs:\n",
+    );
     for (verb, help) in VERBS {
         text.push_str(&format!("  {verb:<12} {help}\n"));
     }

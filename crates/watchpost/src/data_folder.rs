@@ -20,7 +20,12 @@ const SMALL_FILE_BYTES_MAX: u64 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataFolderError {
     #[error("data folder {path}: {action}: {source}")]
-    Io { path: PathBuf, action: &'static str, #[source] source: io::Error },
+    Io {
+        path: PathBuf,
+        action: &'static str,
+        #[source]
+        source: io::Error,
+    },
     #[error("data folder {path} is in use by {owner}; stop that server first, or give this one another --data")]
     InUse { path: PathBuf, owner: String },
     #[error(
@@ -28,7 +33,9 @@ pub(crate) enum DataFolderError {
          it was written by a newer version; use that one, or another --data"
     )]
     Newer { path: PathBuf, found: u32 },
-    #[error("data folder {path}: FORMAT says {found:?}, expected {FORMAT_WORDS:?} and a number; restore it or use another --data")]
+    #[error(
+        "data folder {path}: FORMAT says {found:?}, expected {FORMAT_WORDS:?} and a number; restore it or use another --data"
+    )]
     NotOurs { path: PathBuf, found: String },
 }
 

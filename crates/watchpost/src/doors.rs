@@ -52,7 +52,10 @@ pub(crate) fn open_tls(config: &Config, data: &Path, clock: &Arc<dyn Clock>) -> 
 fn certificate_names(server: &Server) -> Vec<String> {
     let external = server.external_url.iter().map(|url| {
         let authority = &url.value.authority;
-        let host = authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(authority.as_str(), |(host, _)| host);
+        let host = authority
+            .rsplit_once(':')
+            .filter(|(_, port)| port.parse::<u16>().is_ok())
+            .map_or(authority.as_str(), |(host, _)| host);
         host.trim_start_matches('[').trim_end_matches(']').to_owned()
     });
     let listened = server.listen.iter().map(|listen| listen.value.host.to_string()).filter(|host| !host.is_empty());
@@ -75,7 +78,9 @@ pub(crate) async fn open(
     let server = &config.settings.server;
     let tls_kind = if tls.is_some() { DoorKind::Tls } else { DoorKind::Plain };
     let mut listeners = Vec::new();
-    for (listen, kind) in server.listen.iter().map(|l| (l, tls_kind)).chain(server.http_listen.iter().map(|l| (l, DoorKind::Plain))) {
+    for (listen, kind) in
+        server.listen.iter().map(|l| (l, tls_kind)).chain(server.http_listen.iter().map(|l| (l, DoorKind::Plain)))
+    {
         listeners.push(Listener::bind(&listen.value.to_string(), kind).await?);
     }
     let trusted = TrustedProxies::new(server.trusted_proxies.clone());
@@ -137,13 +142,20 @@ impl Opened {
             info!("watchpost is ready: {scheme}://{address}/");
         }
         if tls && config.settings.server.tls.mode == TlsMode::Auto {
-            info!("the certificate is our own; trust it with the authority at /ca.crt, or set server.tls.mode to files");
+            info!(
+                "the certificate is our own; trust it with the authority at /ca.crt, or set server.tls.mode to files"
+            );
         }
     }
 }
 
 /// Keeps the certificate fresh and says how it is.
-pub(crate) async fn keep_certificate(tls: Arc<TlsPort>, health: Arc<Health>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+pub(crate) async fn keep_certificate(
+    tls: Arc<TlsPort>,
+    health: Arc<Health>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
     loop {
         let port = Arc::clone(&tls);
         match tokio::task::spawn_blocking(move || port.refresh()).await {

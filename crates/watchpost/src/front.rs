@@ -99,7 +99,9 @@ impl Front {
     /// Why a request is not even routed.
     fn refuse(&self, request: &Request) -> Option<Response> {
         let path = self.without_prefix(request.uri().path()).unwrap_or(request.uri().path());
-        if self.options.health.phase() == Phase::Starting && !matches!(path, "/live" | "/ready" | "/-/healthy" | "/-/ready") {
+        if self.options.health.phase() == Phase::Starting
+            && !matches!(path, "/live" | "/ready" | "/-/healthy" | "/-/ready")
+        {
             let retry = [(header::RETRY_AFTER, "1")];
             return Some((StatusCode::SERVICE_UNAVAILABLE, retry, "the server is starting\n").into_response());
         }

@@ -25,8 +25,8 @@ pub(crate) fn healthcheck(arguments: Healthcheck) -> anyhow::Result<ExitCode> {
         Some(url) => split_url(url)?,
         None => configured(&arguments)?,
     };
-    let status = ask(address, &host, &path, arguments.timeout)
-        .with_context(|| format!("{address}{path} does not answer"))?;
+    let status =
+        ask(address, &host, &path, arguments.timeout).with_context(|| format!("{address}{path} does not answer"))?;
     if status != 200 {
         bail!("{address}{path} answers with status {status}, expected 200");
     }
@@ -48,7 +48,8 @@ fn local_address(listen: &ListenAddr) -> anyhow::Result<SocketAddr> {
     let mut found = (host, listen.port).to_socket_addrs().with_context(|| format!("{listen} is not an address"))?;
     let mut address = found.next().with_context(|| format!("{listen} has no address"))?;
     if address.ip().is_unspecified() {
-        let loopback = if address.is_ipv4() { IpAddr::from([127, 0, 0, 1]) } else { IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]) };
+        let loopback =
+            if address.is_ipv4() { IpAddr::from([127, 0, 0, 1]) } else { IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]) };
         address.set_ip(loopback);
     }
     Ok(address)
@@ -81,9 +82,12 @@ mod tests {
 
     #[test]
     fn a_listener_for_every_address_is_asked_on_loopback() {
-        for (listen, asked) in
-            [(":8080", "127.0.0.1:8080"), ("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("127.0.0.1:3", "127.0.0.1:3")]
-        {
+        for (listen, asked) in [
+            (":8080", "127.0.0.1:8080"),
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:2", "[::1]:2"),
+            ("127.0.0.1:3", "127.0.0.1:3"),
+        ] {
             let address = local_address(&listen.parse().expect(listen)).expect(listen);
             assert_eq!(address.to_string(), asked);
         }
@@ -92,7 +96,10 @@ mod tests {
     #[test]
     fn a_url_names_host_and_path() {
         let (address, host, path) = split_url("http://127.0.0.1:80/x/y").expect("it is one");
-        assert_eq!((address.to_string().as_str(), host.as_str(), path.as_str()), ("127.0.0.1:80", "127.0.0.1:80", "/x/y"));
+        assert_eq!(
+            (address.to_string().as_str(), host.as_str(), path.as_str()),
+            ("127.0.0.1:80", "127.0.0.1:80", "/x/y")
+        );
         assert_eq!(split_url("http://127.0.0.1:80").expect("it is one").2, "/live");
         assert!(split_url("https://127.0.0.1").is_err());
     }

@@ -115,7 +115,13 @@ impl Reports {
         };
         let client = Client::new(net::client::ClientOptions::default(), clock)?;
         let reporting = sentry::init(options);
-        Ok(Some(Arc::new(Self { _reporting: reporting, waiting: Mutex::new(waiting), endpoint, authorization, client })))
+        Ok(Some(Arc::new(Self {
+            _reporting: reporting,
+            waiting: Mutex::new(waiting),
+            endpoint,
+            authorization,
+            client,
+        })))
     }
 
     /// Sends what is queued until told to stop, then what is left.

@@ -56,7 +56,11 @@ impl FromStr for ListenAddr {
 
 impl fmt::Display for ListenAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -137,7 +141,18 @@ mod tests {
             let url: ExternalUrl = text.parse().expect(text);
             assert_eq!((url.to_string().as_str(), url.prefix.as_str()), (printed, prefix));
         }
-        for text in ["", "example.org", "ftp://x", "https://", "https:///x", "https://x/a b", "https://x//a", "https://x/../a", "https://u@x", "https://x/?q"] {
+        for text in [
+            "",
+            "example.org",
+            "ftp://x",
+            "https://",
+            "https:///x",
+            "https://x/a b",
+            "https://x//a",
+            "https://x/../a",
+            "https://u@x",
+            "https://x/?q",
+        ] {
             assert_eq!(text.parse::<ExternalUrl>(), Err(BadAddress), "{text}");
         }
     }

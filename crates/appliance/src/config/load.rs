@@ -127,8 +127,8 @@ impl Reading<'_> {
             }
             Reference::File(path) => secret_file(&place.resolve(Path::new(path))).map(Some),
         };
-        let expanded = yaml::parse_bytes(&name, &bytes)
-            .and_then(|mut node| yaml::expand(&mut node, &mut resolve).map(|()| node));
+        let expanded =
+            yaml::parse_bytes(&name, &bytes).and_then(|mut node| yaml::expand(&mut node, &mut resolve).map(|()| node));
         expanded.map_err(|more| self.problems.extend(more)).ok()
     }
 

@@ -26,7 +26,7 @@ impl Encode for Later {
 
 impl Schema for Later {
     fn shape() -> Shape {
-        Shape::words("not supported by this version yet")
+        Shape::one("not supported by this version yet")
     }
 }
 
@@ -89,7 +89,7 @@ impl Encode for MetadataUrl {
 
 impl Schema for MetadataUrl {
     fn shape() -> Shape {
-        Shape::words("sqlite or a postgres:// address")
+        Shape::one("sqlite or a postgres:// address")
     }
 }
 

@@ -49,7 +49,10 @@ fn all_problems_are_reported_at_once_with_their_place() {
 
 #[test]
 fn a_key_that_is_not_built_yet_is_refused_by_name() {
-    refused("alertmanager: ./alertmanager.yml\n", &["watchpost.yml:1:15", "`alertmanager` is not supported by this version yet"]);
+    refused(
+        "alertmanager: ./alertmanager.yml\n",
+        &["watchpost.yml:1:15", "`alertmanager` is not supported by this version yet"],
+    );
     refused("self: {scrape: true}\n", &["`self` is not supported by this version yet"]);
     refused("server: {tls: {mode: acme}}\n", &["mode acme is not built yet"]);
 }
@@ -83,7 +86,8 @@ fn a_relative_path_resolves_against_the_file_it_stands_in() {
 fn variables_are_filled_in_with_their_default_and_secrets_from_files() {
     let folder = Folder::new("appliance");
     folder.write("dsn", "https://key@host/1\n");
-    let text = "telemetry:\n  sentry_dsn: ${file:dsn}\n  log: {level: '${LEVEL:-debug}'}\nstorage: {path: '${HERE}/data'}\n";
+    let text =
+        "telemetry:\n  sentry_dsn: ${file:dsn}\n  log: {level: '${LEVEL:-debug}'}\nstorage: {path: '${HERE}/data'}\n";
     let file = folder.write("watchpost.yml", text);
     let environment = vec![("HERE".to_owned(), "/srv".to_owned())];
     let config = load(&Sources { file: Some(file), environment, ..Sources::default() }).expect("all are set");
@@ -98,7 +102,10 @@ fn variables_are_filled_in_with_their_default_and_secrets_from_files() {
 #[test]
 fn a_flag_beats_the_environment_which_beats_the_file() {
     let folder = Folder::new("appliance");
-    let file = folder.write("watchpost.yml", "storage: {path: file}\ntelemetry: {log: {level: warn}}\nserver: {listen: ['127.0.0.1:1']}\n");
+    let file = folder.write(
+        "watchpost.yml",
+        "storage: {path: file}\ntelemetry: {log: {level: warn}}\nserver: {listen: ['127.0.0.1:1']}\n",
+    );
     let variables = [
         ("WATCHPOST_STORAGE__PATH", "environment"),
         ("WATCHPOST_TELEMETRY__LOG__LEVEL", "error"),
@@ -187,11 +194,8 @@ fn the_prometheus_file_is_accepted_with_a_warning() {
 #[test]
 fn no_secret_of_the_schema_is_ever_shown() {
     const CANARY: &str = "canary-7f3a";
-    let secrets: Vec<String> = yaml::schema::entries::<Settings>()
-        .into_iter()
-        .filter(|entry| entry.secret)
-        .map(|entry| entry.path)
-        .collect();
+    let secrets: Vec<String> =
+        yaml::schema::entries::<Settings>().into_iter().filter(|entry| entry.secret).map(|entry| entry.path).collect();
     assert!(secrets.contains(&"telemetry.sentry_dsn".to_owned()), "{secrets:?}");
     for path in &secrets {
         let keys: Vec<&str> = path.split('.').collect();

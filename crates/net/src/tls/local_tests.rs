@@ -69,7 +69,9 @@ fn what_a_certificate_may_be_used_for_is_written_into_it() {
     let basic = ca.basic_constraints().expect("readable").expect("there");
     assert!(basic.critical && basic.value.ca && basic.value.path_len_constraint == Some(0));
     let usage = ca.key_usage().expect("readable").expect("there");
-    assert!(usage.critical && usage.value.key_cert_sign() && usage.value.crl_sign() && !usage.value.digital_signature());
+    assert!(
+        usage.critical && usage.value.key_cert_sign() && usage.value.crl_sign() && !usage.value.digital_signature()
+    );
     assert!(!leaf.is_ca());
     let usage = leaf.key_usage().expect("readable").expect("there");
     assert!(usage.critical && usage.value.digital_signature() && !usage.value.key_cert_sign());

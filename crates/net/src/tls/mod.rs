@@ -328,7 +328,8 @@ pub(crate) struct Facts {
 impl Facts {
     pub(crate) fn of(path: &Path, certificate: &CertificateDer<'_>) -> Result<Self, TlsError> {
         use x509_parser::prelude::{FromDer as _, X509Certificate};
-        let wrong = |found: String| TlsError::Content { path: path.to_owned(), found, expected: "an X.509 certificate" };
+        let wrong =
+            |found: String| TlsError::Content { path: path.to_owned(), found, expected: "an X.509 certificate" };
         let (_, parsed) = X509Certificate::from_der(certificate).map_err(|error| wrong(error.to_string()))?;
         let names = parsed.subject_alternative_name().map_err(|error| wrong(error.to_string()))?;
         let names = names.map(|extension| extension.value.general_names.iter().filter_map(general_name).collect());

@@ -45,7 +45,10 @@ async fn the_tls_port_sends_a_plain_browser_from_elsewhere_to_https_and_tells_an
     let mut door = Running::start_on("0.0.0.0:0", DoorKind::Tls, Some(tls), settings).await;
     door.address.set_ip(ip);
     let answer = door.raw("GET /base/alerts?a=b HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 307") && answer.contains("location: https://w.example/base/alerts?a=b\r\n"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 307") && answer.contains("location: https://w.example/base/alerts?a=b\r\n"),
+        "{answer}"
+    );
     let answer = door.raw("POST /base/api/1/envelope/ HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nab").await;
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("https://w.example/base/ca.crt"), "{answer}");
     assert_eq!((door.stats.plain_redirected.get(), door.stats.plain_refused.get()), (1, 1));
