@@ -7,4 +7,6 @@ mod image;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
+mod serving;
+#[cfg(test)]
 mod tidy;

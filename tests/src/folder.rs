@@ -28,6 +28,15 @@ impl Folder {
     pub fn file(&self, name: &str) -> String {
         self.0.join(name).to_string_lossy().into_owned()
     }
+
+    /// Writes a file inside, with the folders above it, and returns where it is.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        let above = path.parent().unwrap_or(&self.0);
+        std::fs::create_dir_all(above).expect("invariant: a test may write to its folder");
+        std::fs::write(&path, text).expect("invariant: a test may write to its folder");
+        path
+    }
 }
 
 impl Drop for Folder {

@@ -7,4 +7,5 @@ pub mod folder;
 pub mod needs;
 pub mod postgres;
 pub mod repo;
+pub mod server;
 pub mod skip;
