@@ -240,9 +240,11 @@ fn decisions_without_parts(files: &[TextFile]) -> Vec<String> {
     let pages = files.iter().filter(|file| file.path.starts_with("docs/decisions/") && file.path.ends_with(".md"));
     let mut breaches = Vec::new();
     for page in pages {
-        let missing: Vec<&str> = ["## Context", "## Decision", "## Consequence"]
+        // A heading, or the word that opens a paragraph: `## Context`, `Context: …`.
+        let opens = |line: &str, part: &str| line.trim_start_matches("## ").starts_with(part);
+        let missing: Vec<&str> = ["Context", "Decision", "Consequence"]
             .into_iter()
-            .filter(|part| !page.text.lines().any(|line| line.trim_end().starts_with(part)))
+            .filter(|part| !page.text.lines().any(|line| opens(line, part)))
             .collect();
         if !missing.is_empty() {
             breaches.push(format!("{}: has no {}", page.path, missing.join(", ")));
@@ -351,6 +353,7 @@ fn a_decision_without_its_parts_and_a_migration_without_its_twin_are_named() {
     let files = made_up(&[
         ("docs/decisions/0001-whole.md", whole),
         ("docs/decisions/0002-half.md", "# T\n## Decision\n"),
+        ("docs/decisions/0003-short.md", "# T\nContext: a.\nDecision: b.\nConsequence: c, in context.\n"),
         ("docs/decisions/three.md", whole),
         ("migrations/sqlite/0001_a.sql", ""),
         ("migrations/sqlite/0001_b.sql", ""),
@@ -359,7 +362,7 @@ fn a_decision_without_its_parts_and_a_migration_without_its_twin_are_named() {
     assert_eq!(
         decisions_without_parts(&files),
         [
-            "docs/decisions/0002-half.md: has no ## Context, ## Consequence",
+            "docs/decisions/0002-half.md: has no Context, Consequence",
             "docs/decisions/three.md: the name is NNNN-title.md",
         ]
     );

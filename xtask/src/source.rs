@@ -206,7 +206,7 @@ fn token(chars: &[char], at: usize) -> (usize, Class) {
         ['\'', c, '\'', ..] if *c != '\'' => (at + 3, Class::Literal),
         [c, ..] if is_word_char(*c) => {
             let word = rest.iter().position(|&c| !is_word_char(c)).unwrap_or(rest.len());
-            let raw = matches!(rest[..word], ['r'] | ['b', 'r'] | ['c', 'r']);
+            let raw = matches!(rest[..word], ['r'] | ['b' | 'c', 'r']);
             match raw.then(|| raw_len(&rest[word..])).flatten() {
                 Some(len) => (at + word + len, Class::Literal),
                 None => (at + word, Class::Code),
@@ -289,7 +289,7 @@ mod tests {
         for text in ["a \"b", "a \"b\\", "a r#\"b\"", "'\\", "fn a() { {", "#[cfg(test)]\nmod a {", "fn a(", ""] {
             let source = Source::read("src/a.rs", text);
             assert_eq!(source.code.chars().count(), text.chars().count());
-            source.functions();
+            assert!(source.functions().len() <= 1);
         }
     }
 
