@@ -10,10 +10,12 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -38,6 +40,9 @@ use crate::tls::TlsPort;
 const TLS_HANDSHAKE_BYTE: u8 = 0x16;
 /// What hyper may buffer of one HTTP/2 answer. Small, so that an answer that is not taken is noticed as held.
 const SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// What is read of a refused request's body; who sends more gets a reset. The size of most SDK payloads fits.
+const DISCARD_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a connection is given by its door.
 pub(crate) struct Given<S> {
@@ -237,6 +242,7 @@ impl<S> Requests<S> {
         let h2 = request.version() == Version::HTTP_2;
         let in_flight = self.activity.request(h2);
         if let Some(own) = self.own_answer(&request, in_flight.stats()) {
+            discard(request, self.settings.limits.body_idle_timeout, Arc::clone(in_flight.stats())).await;
             return Ok(own_response(own, h2, in_flight));
         }
         let stats = Arc::clone(in_flight.stats());
@@ -298,6 +304,21 @@ impl<S> Requests<S> {
             return Some(plain::sentence(StatusCode::BAD_REQUEST, "the request names its host twice\n"));
         }
         None
+    }
+}
+
+/// Reads what a refused request still sends, as far as that is little. A peer whose bytes find a closed socket sees
+/// a reset and not the sentence that says what to do.
+async fn discard(request: Request<Incoming>, idle_timeout: Duration, stats: Arc<DoorStats>) {
+    if request.headers().contains_key(http::header::EXPECT) {
+        // It asks first: our answer is its no.
+        return;
+    }
+    let mut body = Inbound::new(request.into_body(), idle_timeout, stats);
+    let mut left = DISCARD_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+        left = rest;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whose word counts about where a request comes from.
 
+use http::HeaderValue;
+
 use super::*;
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -140,4 +142,52 @@ fn the_host_of_a_request_is_its_address_before_its_header() {
     assert_eq!(request_host(&"/x".parse().expect("a uri"), &HeaderMap::new()), None);
 }
 
-use http::HeaderValue;
+/// A small generator of its own, so that a failure is the same one again.
+fn next(seed: &mut u64) -> usize {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    usize::try_from(*seed >> 33).expect("31 bits")
+}
+
+#[test]
+fn no_header_makes_a_stranger_another_client_or_this_machine() {
+    const PIECES: [&str; 16] = [
+        "127.0.0.1",
+        "::1",
+        "[::1]:1",
+        "10.0.0.1",
+        "192.0.2.7",
+        "for=127.0.0.1",
+        "for=\"[::1]\"",
+        "proto=https",
+        ",",
+        ";",
+        "=",
+        "\"",
+        "unknown",
+        "localhost",
+        " ",
+        "",
+    ];
+    const NAMES: [&str; 5] =
+        ["x-forwarded-for", "forwarded", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix"];
+    let mut seed = 7;
+    for _ in 0..20_000 {
+        let mut pairs = Vec::new();
+        for _ in 0..next(&mut seed) % 4 {
+            let value: String = (0..next(&mut seed) % 6).map(|_| PIECES[next(&mut seed) % PIECES.len()]).collect();
+            pairs.push((NAMES[next(&mut seed) % NAMES.len()], value));
+        }
+        let pairs: Vec<(&'static str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let relayed = pairs.iter().any(|(name, _)| matches!(*name, "x-forwarded-for" | "forwarded"));
+        for peer in ["192.0.2.1", "::1"] {
+            let found = client(peer, &pairs);
+            assert_eq!(found.ip.to_string(), peer, "{pairs:?}");
+            assert_eq!(found.loopback, peer == "::1" && !relayed, "{pairs:?}");
+            assert_eq!((found.https, found.host, found.prefix), (None, None, None), "{pairs:?}");
+        }
+        // Behind a proxy the client is what the chain says or the proxy, and what goes into links is clean.
+        let found = client("10.0.0.1", &pairs);
+        assert!(found.host.is_none_or(|host| is_host(&host)), "{pairs:?}");
+        assert!(found.prefix.is_none_or(|prefix| is_prefix(&prefix)), "{pairs:?}");
+    }
+}

@@ -8,6 +8,7 @@ use appliance::config::Config;
 use appliance::config::value::MetadataUrl;
 use appliance::health::{Health, Verdict};
 use appliance::jobs::Jobs;
+use appliance::ports::Instance;
 use model::time::Clock;
 use store::Store;
 
@@ -21,6 +22,11 @@ pub(crate) async fn open_store(config: &Config, data: &Path, clock: &dyn Clock) 
         MetadataUrl::Postgres(url) => url.expose().to_owned(),
     };
     Store::open(&location, clock).await.context("the metadata store cannot be opened")
+}
+
+/// What this installation is called if the store does not know it yet.
+pub(crate) fn new_instance(clock: &dyn Clock) -> Instance {
+    Instance { id: uuid::Uuid::new_v4().to_string(), created: clock.now() }
 }
 
 /// The calendar jobs of what runs so far.

@@ -11,15 +11,18 @@ use appliance::config::{Config, Server, TlsMode};
 use appliance::health::{Health, Verdict};
 use appliance::supervise::{LoopError, LoopSpec, OnEnd, Stage, Supervisor};
 use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
 use model::meter::{Desc, Kind, Registry};
 use model::time::Clock;
+use net::body::Inbound;
 use net::door::{Door, DoorKind, DoorSettings, Listener};
 use net::forwarded::TrustedProxies;
 use net::limits::Limits;
 use net::tls::{Refreshed, TlsPort};
 use tokio_util::sync::CancellationToken;
-use tower::Layer as _;
+use tower::{Layer as _, ServiceExt as _};
 use tracing::{info, warn};
 use yaml::Spanned;
 
@@ -105,6 +108,7 @@ pub(crate) async fn open(
     )?;
     let routes = Router::new().merge(api::router(Arc::clone(app))).route_layer(from_fn(front::note_route));
     let service = from_fn_with_state(Arc::new(front), front::pass).layer(routes);
+    let service = service.map_request(|request: Request<Inbound>| request.map(Body::new));
     // The loop is started once: its end is fatal, so the door is there to be taken.
     let once = Mutex::new(Some(door));
     supervisor.start(LoopSpec { name: "doors", stage: Stage::Doors, on_end: OnEnd::Fatal }, move |stop| {

@@ -128,7 +128,7 @@ async fn open_store(
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Store> {
     let store = adapters::open_store(config, folder.path(), &**clock).await?;
-    let instance = store.instance(Instance::new(&**clock)).await?;
+    let instance = store.instance(adapters::new_instance(&**clock)).await?;
     health.say("store", Verdict::Pass, config.settings.storage.metadata.shown());
     info!(instance = %instance.id, created = %instance.created, "metadata store opened");
     Ok(store)

@@ -107,12 +107,10 @@ impl Reports {
         let (queue, waiting) = mpsc::channel(REPORTS_WAITING_MAX);
         let endpoint = parsed.envelope_api_url().to_string();
         let authorization = Secret::new(parsed.to_auth(Some("watchpost")).to_string());
-        let options = ClientOptions {
-            dsn: Some(parsed),
-            release: Some(VERSION.into()),
-            transport: Some(Arc::new(Outbox { queue })),
-            ..ClientOptions::default()
-        };
+        let mut options = ClientOptions::default();
+        options.dsn = Some(parsed);
+        options.release = Some(VERSION.into());
+        options.transport = Some(Arc::new(Outbox { queue }));
         let client = Client::new(net::client::ClientOptions::default(), clock)?;
         let reporting = sentry::init(options);
         Ok(Some(Arc::new(Self {

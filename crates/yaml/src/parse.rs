@@ -17,8 +17,9 @@ use crate::scalar;
 pub const INPUT_BYTES_MAX: usize = 32 << 20;
 /// Lists and maps within each other. Nobody writes more by hand, and everything that walks the tree may recurse.
 pub const DEPTH_MAX: usize = 64;
-/// Values in one document; with about 100 bytes each the tree stays near 200 MB. Beyond it the file is refused.
-pub const NODES_MAX: usize = 2_000_000;
+/// Values in one document: a value of two bytes (`a,`) costs a whole [`Node`], so the size of the input alone does not
+/// bound the memory. Far above the largest rule collections; beyond it the file is refused.
+pub const NODES_MAX: usize = 500_000;
 /// What anchors and aliases together may copy, counted as [`weight`]: "billion laughs" ends here, with a problem.
 pub const ALIAS_BYTES_MAX: usize = 16 << 20;
 
@@ -409,5 +410,22 @@ impl Node {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_values_than_the_limit_are_refused_however_short_they_are() {
+        let read = |text: &str| {
+            let mut builder = Builder::new("a.yml".into());
+            builder.nodes = NODES_MAX - 3;
+            builder.run(text, Second::Refuse).map(|(node, _)| node)
+        };
+        assert!(read("[a,a]").is_ok(), "two texts and the list");
+        let problems = read("[a,a,a]").expect_err("one more");
+        assert_eq!(problems.to_string(), "a.yml:1:1: expected at most 500000 values in a file, found more");
     }
 }

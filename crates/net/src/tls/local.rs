@@ -19,7 +19,7 @@ use rcgen::{
 };
 use rustls::crypto::CryptoProvider;
 
-use super::{Facts, Loaded, Pair, TlsError, certificates, read, read_key, valid_now};
+use super::{Facts, Loaded, Pair, TlsError, certificates, read, read_key};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Ten years: people put it into their trust stores by hand.

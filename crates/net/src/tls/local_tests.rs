@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::tls::provider;
+use crate::tls::{provider, valid_now};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 

@@ -152,3 +152,59 @@ fn a_ca_file_that_is_none_is_named() {
     let error = error.map(|_| ()).expect_err("no CA").to_string();
     assert!(error.contains("ca.crt: no certificate, expected certificates in PEM"), "{error}");
 }
+
+#[tokio::test]
+async fn a_header_without_end_is_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        let _begun = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
+        let mut sent = 0_usize;
+        while stream.write_all(b"x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n").await.is_ok() {
+            sent += 64;
+        }
+        sent
+    });
+    let error = client().send(Call::get(format!("http://{address}/"))).await.expect_err("endless");
+    assert!(matches!(error, ClientError::Exchange { .. }), "{error}");
+    let sent = serving.join_next().await.expect("it serves").expect("no panic");
+    // What the sockets buffered is beyond us; what we read is bounded.
+    assert!(sent < 32 * 1024 * 1024, "{sent}");
+}
+
+#[tokio::test]
+async fn what_a_redirect_repeats_depends_on_its_number() {
+    for (status, echoed) in [("302 Found", false), ("303 See Other", false), ("307 Temporary Redirect", true)] {
+        let door = Running::plain(Limits::default()).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let target = door.url("/echo");
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            read_until(&mut stream, "the body").await;
+            let answer = format!("HTTP/1.1 {status}\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.expect("written");
+            read_to_end(&mut stream).await
+        });
+        let budget = Budget { redirects_max: 1, ..Budget::default() };
+        let call = Call { budget, ..Call::post(format!("http://{address}/"), "the body") };
+        let reply = client().send(call).await.expect("an answer");
+        assert_eq!(&reply.body[..], if echoed { b"the body".as_slice() } else { b"" }, "{status}");
+        assert_eq!(reply.redirects, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_agent_and_a_host_that_are_given_are_kept() {
+    let door = Running::plain(Limits::default()).await;
+    let options = ClientOptions { user_agent: "probe/1".to_owned(), ..ClientOptions::default() };
+    let named = Client::new(options, Arc::new(SystemClock::new())).expect("a client");
+    let mut call = Call::get(door.url("/headers"));
+    call.headers.insert("host", "virtual.example".parse().expect("a value"));
+    let reply = named.send(call).await.expect("an answer");
+    let seen = String::from_utf8_lossy(&reply.body).into_owned();
+    assert!(seen.contains("\"host\": \"virtual.example\"") && seen.contains("\"probe/1\""), "{seen}");
+}

@@ -7,6 +7,7 @@ mod client;
 mod doors;
 mod limits;
 mod load;
+mod protocol;
 mod tls;
 
 use std::convert::Infallible;

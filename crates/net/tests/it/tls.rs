@@ -303,3 +303,88 @@ async fn a_client_may_show_a_certificate_and_a_wrong_one_is_refused() {
     let error = tls.refresh().expect_err("no CA").to_string();
     assert!(error.contains("people.crt") && error.contains("no certificate"), "{error}");
 }
+
+#[test]
+fn only_authenticated_encryption_is_offered() {
+    let provider = rustls::crypto::ring::default_provider();
+    assert!(provider.cipher_suites.len() >= 6);
+    for suite in provider.cipher_suites {
+        let name = format!("{:?}", suite.suite());
+        assert!(name.contains("GCM") || name.contains("POLY1305"), "{name}");
+    }
+}
+
+/// What old and strange clients send first: an alert or a close, and never an answer.
+#[tokio::test]
+async fn old_versions_of_tls_and_rubbish_are_turned_away() {
+    let (folder, clock) = (Folder::new("old"), manual_clock());
+    let door = Running::start(DoorKind::Tls, Some(auto(&folder, &clock)), DoorSettings::default()).await;
+    // A hello of TLS 1.0 with one CBC suite and no extensions.
+    let mut hello = vec![0x16, 3, 1, 0, 45, 1, 0, 0, 41, 3, 1];
+    hello.extend([7; 32]);
+    hello.extend([0, 0, 2, 0xc0, 0x13, 1, 0]);
+    for (name, bytes) in [("tls 1.0", hello), ("rubbish after the first byte", vec![0x16; 4096])] {
+        let mut stream = door.connect().await;
+        stream.write_all(&bytes).await.expect("written");
+        let mut answer = Vec::new();
+        let _closed_or_reset = tokio::time::timeout(HANG, stream.read_to_end(&mut answer)).await.expect("it ends");
+        // An alert record at most: type 21, seven bytes.
+        assert!(answer.is_empty() || (answer[0] == 21 && answer.len() == 7), "{name}: {answer:?}");
+    }
+    until("counted", || door.stats.handshake_failed.get() == 2).await;
+    assert_eq!(door.stats.requests.get(), 0);
+}
+
+#[tokio::test]
+async fn tls_1_2_and_a_client_without_alpn_are_served() {
+    let (folder, ca) = (Folder::new("tls12"), Ca::new());
+    let (cert, key) = ca.leaf(-1, 30);
+    let (cert_file, key_file) = (folder.write("f.crt", &cert), folder.write("f.key", &key));
+    let tls = TlsPort::open(TlsMode::Files { cert_file, key_file }, None, manual_clock()).expect("a pair");
+    let door = Running::start(DoorKind::Tls, Some(tls), DoorSettings::default()).await;
+    for (version, protocols, answer) in [
+        (&rustls::version::TLS12, vec![], "hello over HTTP/1.1, tls true."),
+        (&rustls::version::TLS13, vec![], "hello over HTTP/1.1, tls true."),
+        (&rustls::version::TLS12, vec![b"http/1.1".to_vec()], "hello over HTTP/1.1, tls true."),
+    ] {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca.pem.as_bytes()).expect("pem")).expect("a CA");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_details(provider, Arc::new(Now))
+            .with_protocol_versions(&[version])
+            .expect("a version")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols;
+        let name = ServerName::try_from("localhost").expect("a name");
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, door.connect().await).await;
+        let mut stream = stream.expect("a handshake");
+        stream.write_all(b"GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.expect("written");
+        assert!(read_to_end(&mut stream).await.ends_with(answer), "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_client_ca_is_taken_over_and_the_old_one_no_longer_opens() {
+    let (folder, ca, before, after) = (Folder::new("client-ca"), Ca::new(), Ca::new(), Ca::new());
+    let (cert, key) = ca.leaf(-1, 30);
+    let (cert_file, key_file) = (folder.write("g.crt", &cert), folder.write("g.key", &key));
+    let client_ca = folder.write("people.crt", &before.pem);
+    let tls = TlsPort::open(TlsMode::Files { cert_file, key_file }, Some(client_ca), manual_clock()).expect("a pair");
+    let door = Running::start(DoorKind::Tls, Some(Arc::clone(&tls)), DoorSettings::default()).await;
+    let ask = b"GET /info HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let old_identity = before.leaf(-1, 30);
+    let mut stream = tls_connect(&door, &ca.pem, Some(old_identity.clone())).await;
+    stream.write_all(ask).await.expect("written");
+    assert!(read_to_end(&mut stream).await.ends_with("cert true."));
+    folder.write("people.crt", &after.pem);
+    assert_eq!(tls.refresh().expect("a CA"), Refreshed::Replaced);
+    let mut stream = tls_connect(&door, &ca.pem, Some(after.leaf(-1, 30))).await;
+    stream.write_all(ask).await.expect("written");
+    assert!(read_to_end(&mut stream).await.ends_with("cert true."));
+    if let Ok(mut stream) = try_tls_connect(&door, &ca.pem, Some(old_identity)).await {
+        let _may_be_late = stream.write_all(ask).await;
+        assert_eq!(read_to_end(&mut stream).await, "");
+    }
+    until("counted", || door.stats.handshake_failed.get() == 1).await;
+}
