@@ -11,7 +11,7 @@ use appliance::Appliance;
 use appliance::config::Config;
 use appliance::config::load::{Sources, load};
 use appliance::health::{Health, Phase, Verdict};
-use appliance::ports::{Instance, InstancePort as _};
+use appliance::ports::InstancePort as _;
 use appliance::reload::Reloader;
 use appliance::supervise::{LoopError, LoopSpec, OnEnd, Stage, Supervisor};
 use model::meter::{Desc, Registry};
