@@ -317,7 +317,7 @@ enum Full {
 
 impl Seats {
     fn take(&self, peer: IpAddr, exempt: bool, limits: &Limits) -> Result<(), Full> {
-        let mut taken = self.0.lock().expect("invariant: no holder panics");
+        let mut taken = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if taken.all >= limits.connections_max {
             return Err(Full::House);
         }
@@ -331,7 +331,7 @@ impl Seats {
     }
 
     fn leave(&self, peer: IpAddr) {
-        let mut taken = self.0.lock().expect("invariant: no holder panics");
+        let mut taken = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         taken.all -= 1;
         if let Some(of_address) = taken.by_address.get_mut(&household(peer)) {
             *of_address -= 1;

@@ -78,15 +78,16 @@ pub fn client_address(peer: SocketAddr, headers: &HeaderMap, trusted: &TrustedPr
 }
 
 /// Scheme, host and prefix as the proxy next to us reports them.
-fn with_proxy_words(client: ClientAddress, headers: &HeaderMap, hop: Option<&Hop>) -> ClientAddress {
+fn with_proxy_words(mut client: ClientAddress, headers: &HeaderMap, hop: Option<&Hop>) -> ClientAddress {
     let last = |name: HeaderName| -> Option<String> {
         let text = headers.get_all(name).iter().next_back()?.to_str().ok()?;
         Some(text.rsplit(',').next()?.trim().to_owned())
     };
-    let https = last(X_FORWARDED_PROTO).or_else(|| hop?.proto.clone()).and_then(|proto| scheme(&proto));
-    let host = last(X_FORWARDED_HOST).or_else(|| hop?.host.clone()).filter(|host| is_host(host));
+    client.https = last(X_FORWARDED_PROTO).or_else(|| hop?.proto.clone()).and_then(|proto| scheme(&proto));
+    client.host = last(X_FORWARDED_HOST).or_else(|| hop?.host.clone()).filter(|host| is_host(host));
     let prefix = last(X_FORWARDED_PREFIX).map(|prefix| prefix.trim_end_matches('/').to_owned());
-    ClientAddress { https, host, prefix: prefix.filter(|prefix| is_prefix(prefix)), ..client }
+    client.prefix = prefix.filter(|prefix| is_prefix(prefix));
+    client
 }
 
 fn scheme(text: &str) -> Option<bool> {

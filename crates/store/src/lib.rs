@@ -100,4 +100,4 @@ impl fmt::Debug for Store {
 }
 
 #[cfg(test)]
-mod proofs;
+mod tests;

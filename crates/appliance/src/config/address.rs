@@ -89,7 +89,13 @@ impl FromStr for ExternalUrl {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._~/".contains(&b);
         let walks = path.split('/').any(|segment| segment == "." || segment == "..");
         let host_legal = authority.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
-        if authority.is_empty() || !host_legal || !path.bytes().all(legal) || path.starts_with('/') || path.contains("//") || walks {
+        if authority.is_empty()
+            || !host_legal
+            || !path.bytes().all(legal)
+            || path.starts_with('/')
+            || path.contains("//")
+            || walks
+        {
             return Err(BadAddress);
         }
         let path = path.trim_end_matches('/');

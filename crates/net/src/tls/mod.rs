@@ -144,7 +144,7 @@ impl TlsPort {
     /// # Errors
     /// What is there now cannot be used; the certificate in use stays, and [`Self::status`] shows the problem.
     pub fn refresh(&self) -> Result<Refreshed, TlsError> {
-        let mut state = self.state.lock().expect("invariant: no holder panics");
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let outcome = self.refresh_locked(&mut state);
         if let Err(error) = &outcome {
             state.status.problem = Some(error.to_string());
@@ -184,7 +184,7 @@ impl TlsPort {
 
     #[must_use]
     pub fn status(&self) -> TlsStatus {
-        self.state.lock().expect("invariant: no holder panics").status.clone()
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).status.clone()
     }
 
     pub(crate) fn config(&self) -> Arc<ServerConfig> {

@@ -20,7 +20,7 @@ async fn a_file_locked_by_another_process_is_unavailable_until_it_lets_go() {
     store.schedule("job", "daily", NOW).await.expect("nobody is in the way");
 
     let mut command = Command::new(own_binary());
-    command.args(["--ignored", "--exact", "proofs::faults::child_that_holds_the_lock", "--nocapture"]);
+    command.args(["--ignored", "--exact", "tests::faults::child_that_holds_the_lock", "--nocapture"]);
     command.env(CHILD_FILE, &file).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().expect("a binary that runs can be run");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();

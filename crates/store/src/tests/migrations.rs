@@ -118,7 +118,7 @@ async fn child_that_migrates_slowly() {
 
 fn spawn_child(location: &str) -> Child {
     let mut command = Command::new(own_binary());
-    command.args(["--ignored", "--exact", "proofs::migrations::child_that_migrates_slowly", "--nocapture"]);
+    command.args(["--ignored", "--exact", "tests::migrations::child_that_migrates_slowly", "--nocapture"]);
     command.env(CHILD_LOCATION, location).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().expect("a binary that runs can be run");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
