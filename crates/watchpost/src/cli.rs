@@ -175,7 +175,7 @@ fn serve(args: &mut Args) -> Result<Command, UsageError> {
         let (flag, negated) = find_flag(&given.name)?;
         let text = match flag.takes {
             Takes::Value(_) => args.value_of(given)?,
-            Takes::Switch => switch_text(given, negated)?,
+            Takes::Switch => switch_text(&given, negated)?,
         };
         serve.take(flag, text)?;
     }
@@ -234,7 +234,7 @@ fn find_flag(name: &str) -> Result<(&'static Flag, bool), UsageError> {
     Err(UsageError(format!("unknown flag --{name}{near} (`watchpost serve --help` lists them)")))
 }
 
-fn switch_text(given: Given, negated: bool) -> Result<String, UsageError> {
+fn switch_text(given: &Given, negated: bool) -> Result<String, UsageError> {
     match (given.value.as_deref(), negated) {
         (None | Some("true"), false) => Ok("true".to_owned()),
         (Some("false"), false) | (None, true) => Ok("false".to_owned()),

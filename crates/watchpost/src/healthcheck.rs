@@ -20,10 +20,10 @@ use crate::version::say;
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
 /// Exits with 0 where the server answers, 1 where it does not.
-pub(crate) fn healthcheck(arguments: Healthcheck) -> anyhow::Result<ExitCode> {
+pub(crate) fn healthcheck(arguments: &Healthcheck) -> anyhow::Result<ExitCode> {
     let (address, host, path) = match &arguments.url {
         Some(url) => split_url(url)?,
-        None => configured(&arguments)?,
+        None => configured(arguments)?,
     };
     let status =
         ask(address, &host, &path, arguments.timeout).with_context(|| format!("{address}{path} does not answer"))?;

@@ -25,9 +25,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let outcome = match cli::parse(std::env::args().skip(1)) {
-        Ok(Command::Serve(flags)) => serve::serve(flags),
+        Ok(Command::Serve(flags)) => serve::serve(&flags),
         Ok(Command::Check(arguments)) => check::check(&arguments),
-        Ok(Command::Healthcheck(arguments)) => healthcheck::healthcheck(arguments),
+        Ok(Command::Healthcheck(arguments)) => healthcheck::healthcheck(&arguments),
         Ok(Command::Version { json }) => version::print(json),
         Ok(Command::Help(text)) => version::say(&text),
         Err(usage) => {

@@ -28,7 +28,7 @@ use crate::version::VERSION;
 use crate::{adapters, cli, doors, process_metrics, telemetry};
 
 /// Runs until told to stop.
-pub(crate) fn serve(flags: cli::Serve) -> anyhow::Result<ExitCode> {
+pub(crate) fn serve(flags: &cli::Serve) -> anyhow::Result<ExitCode> {
     let sources = sources(flags.config.clone(), &flags.settings, flags.plain_replaces_default);
     let config = load(&sources)?;
     let level = telemetry::start_log(&config.settings.telemetry);

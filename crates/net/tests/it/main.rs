@@ -3,6 +3,9 @@
 //! Nothing here fails on wall time: deadlines are waited for, with a generous end that only a hang reaches.
 //! `WATCHPOST_TEST_DEPTH=deep` runs the counts of the promise (10,000 connections) instead of a sample of them.
 
+#![allow(clippy::panic, reason = "one route of the server under test panics on purpose")]
+#![allow(clippy::print_stdout, reason = "a measurement is printed, not asserted")]
+
 mod client;
 mod doors;
 mod limits;
@@ -149,7 +152,7 @@ async fn routes(request: Request<Inbound>) -> Result<Response<BoxBody<Bytes, Inf
         redirect if redirect.starts_with("/to/") => {
             let mut response = text(String::new());
             *response.status_mut() = StatusCode::FOUND;
-            let target = format!("{}", &redirect["/to/".len()..]).replace('|', "/");
+            let target = redirect["/to/".len()..].replace('|', "/");
             response.headers_mut().insert("location", target.parse().expect("a header value"));
             response
         }
