@@ -2,10 +2,18 @@
 //!
 //! Every rule is shown twice: it holds for this workspace, and it fires on a made-up one.
 
+use std::sync::OnceLock;
+
 use tests::repo;
 use xtask::house::{self, RULES};
 use xtask::licence;
 use xtask::metadata::{Metadata, Package, build_alone};
+
+/// Asked for once: cargo takes its time, and several tests look.
+fn workspace() -> &'static Metadata {
+    static WORKSPACE: OnceLock<Metadata> = OnceLock::new();
+    WORKSPACE.get_or_init(|| Metadata::of_workspace().unwrap())
+}
 
 /// A made-up workspace: `("tsdb", &["promql"])` is a member and its imports; a licence follows a bar.
 fn made_up(members: &[(&str, &[&str])], others: &[(&str, &str)]) -> Metadata {
@@ -34,19 +42,19 @@ fn check(rule: &str, members: &[(&str, &[&str])], expected: &[&str]) {
 
 #[test]
 fn the_workspace_keeps_every_rule() {
-    let metadata = Metadata::of_workspace().unwrap();
+    let metadata = workspace();
     assert!(metadata.members().count() >= 4, "cargo metadata names the members");
     assert!(metadata.packages.iter().any(|package| package.name == "serde_json"), "and what they build with");
     let found: Vec<String> = RULES
         .iter()
-        .flat_map(|(name, judge)| judge(&metadata).into_iter().map(move |breach| format!("{name}: {breach}")))
+        .flat_map(|(name, judge)| judge(metadata).into_iter().map(move |breach| format!("{name}: {breach}")))
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
 fn engines_build_alone_with_few_packages() {
-    let metadata = Metadata::of_workspace().unwrap();
+    let metadata = workspace();
     for engine in ["tsdb", "promql"].into_iter().filter(|engine| metadata.is_member(engine)) {
         let packages = build_alone(engine).unwrap();
         assert!(packages.iter().any(|package| package.starts_with(&format!("{engine} "))), "{packages:?}");
@@ -211,8 +219,8 @@ fn metadata_is_read_as_cargo_prints_it() {
 #[test]
 fn the_floors_table_is_drawn_in_the_architecture_page() {
     let page = std::fs::read_to_string(repo::root().join("docs/architecture.md")).unwrap();
-    let metadata = Metadata::of_workspace().unwrap();
-    let missing: Vec<&str> = house::rooms(&metadata)
+    let metadata = workspace();
+    let missing: Vec<&str> = house::rooms(metadata)
         .map(|package| package.name.as_str())
         .filter(|name| !page.lines().any(|line| line.starts_with(&format!("| `{name}` |"))))
         .collect();

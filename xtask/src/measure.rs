@@ -16,7 +16,10 @@ use xtask::source::LineCount;
 /// Engines hold more rules per line than the rest.
 const ENGINES: [&str; 2] = ["tsdb", "promql"];
 
-/// One measure. `good` is none where there is nothing to measure yet.
+/// Stands where there is nothing to measure yet.
+const NO_FIGURE: &str = "–";
+
+/// One measure. `good` is none where there is nothing to judge.
 #[derive(Debug)]
 struct Measure {
     what: String,
@@ -52,7 +55,13 @@ fn print(measures: &[Measure]) {
     let width = |text: fn(&Measure) -> &str| measures.iter().map(|m| text(m).chars().count()).max().unwrap_or(0);
     let (what, figure, target) = (width(|m| &m.what), width(|m| &m.figure), width(|m| m.target));
     for m in measures {
-        let verdict = m.good.map_or("not yet", |good| if good { "good" } else { "MISSED" });
+        let verdict = match m.good {
+            Some(true) => "good",
+            Some(false) => "MISSED",
+            None if m.figure == NO_FIGURE => "not yet",
+            // The target is for all crates together; a single one may lag.
+            None => "below",
+        };
         println!("{:what$}  {:>figure$}  {:target$}  {verdict}", m.what, m.figure, m.target);
     }
 }
@@ -62,7 +71,7 @@ fn measure(what: impl Into<String>, figure: &dyn Display, target: &'static str, 
 }
 
 fn not_yet(what: impl Into<String>, target: &'static str) -> Measure {
-    Measure { what: what.into(), figure: "–".to_owned(), target, good: None }
+    Measure { what: what.into(), figure: NO_FIGURE.to_owned(), target, good: None }
 }
 
 fn arrows(metadata: &Metadata) -> Vec<Measure> {
@@ -71,12 +80,8 @@ fn arrows(metadata: &Metadata) -> Vec<Measure> {
     vec![
         measure("arrows that run up or sideways", &up, "0", up == 0),
         measure("circles of imports", &circles, "0", circles == 0),
-        if metadata.is_member("scrape") {
-            // Counted by reading: scrape_loop.rs, storage.rs, db.rs, head.rs is the plan.
-            not_yet("files from a scrape to a stored sample (count by reading)", "<= 4")
-        } else {
-            not_yet("files from a scrape to a stored sample", "<= 4")
-        },
+        // Counted by reading, once there is a scrape: which files a sample passes is no question for a scanner.
+        not_yet("files from a scrape to a stored sample (by reading)", "<= 4"),
     ]
 }
 
