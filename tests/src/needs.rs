@@ -101,7 +101,9 @@ impl Row {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let named = std::env::split_paths(&path).map(|folder| folder.join(self.program));
         let beside = self.folders.iter().flat_map(|pattern| matching_folders(pattern));
-        named.chain(beside.map(|folder| folder.join(self.program))).find(|program| program.is_file())
+        let found = named.chain(beside.map(|folder| folder.join(self.program))).find(|program| program.is_file())?;
+        // What a link leads to: other programs lie beside the real one.
+        Some(found.canonicalize().unwrap_or(found))
     }
 }
 

@@ -134,15 +134,17 @@ impl Postgres {
     }
 
     fn wait_until_ready(&self) {
+        let mut answer = String::new();
         for _ in 0..LOOKS_MAX {
-            let answer = self.psql("postgres", "SELECT 1").output();
-            if answer.is_ok_and(|output| output.status.success()) {
-                return;
-            }
+            answer = match self.psql("postgres", "SELECT 1").output() {
+                Ok(output) if output.status.success() => return,
+                Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+                Err(error) => error.to_string(),
+            };
             sleep(Duration::from_millis(50));
         }
         let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        fail(&format!("PostgreSQL did not start: {log}"));
+        fail(&format!("PostgreSQL did not start: {answer}\n{log}"));
     }
 
     fn stop_keeper(&mut self) {

@@ -64,6 +64,9 @@ impl JobsPort for Flaky {
     }
 }
 
+/// What a run of the job is made to return.
+type Outcome = fn() -> Result<(), JobError>;
+
 /// A job called `job` that counts its runs, on a port and a clock that outlive the processes that run it.
 struct Bench {
     port: Arc<Flaky>,
@@ -71,7 +74,7 @@ struct Bench {
     begun: Arc<AtomicUsize>,
     /// A run takes one permit before it ends.
     gate: Arc<Semaphore>,
-    outcome: Arc<Mutex<fn() -> Result<(), JobError>>>,
+    outcome: Arc<Mutex<Outcome>>,
 }
 
 impl Bench {
@@ -184,7 +187,7 @@ async fn a_job_never_overlaps_itself() {
 async fn a_failure_and_a_panic_are_recorded_and_the_job_goes_on() {
     let bench = Bench::new();
     let mut process = bench.process().await;
-    let outcomes: [(fn() -> Result<(), JobError>, Option<&str>); 3] = [
+    let outcomes: [(Outcome, Option<&str>); 3] = [
         (|| Err("disk\0full".into()), Some("disk\u{FFFD}full")),
         (|| panic!("a broken invariant"), Some("a broken invariant")),
         (|| Ok(()), None),
