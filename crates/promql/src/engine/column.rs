@@ -154,10 +154,9 @@ impl Column {
         match self.get(0) {
             Cell::Absent => Self::absent(steps),
             Cell::Float(value) => Self { floats: vec![value; steps], histograms: None },
-            Cell::Histogram(histogram) => Self {
-                floats: vec![ABSENT; steps],
-                histograms: Some(vec![Some(Arc::clone(histogram)); steps]),
-            },
+            Cell::Histogram(histogram) => {
+                Self { floats: vec![ABSENT; steps], histograms: Some(vec![Some(Arc::clone(histogram)); steps]) }
+            }
         }
     }
 

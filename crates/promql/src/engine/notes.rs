@@ -126,7 +126,11 @@ impl NoteSet {
 
     /// The texts of one level with their places, all of them.
     pub fn positioned(&self, level: Level, query: &str) -> Vec<String> {
-        self.kept.iter().filter(|((l, _), _)| *l == level).map(|((_, text), place)| render(text, place, query)).collect()
+        self.kept
+            .iter()
+            .filter(|((l, _), _)| *l == level)
+            .map(|((_, text), place)| render(text, place, query))
+            .collect()
     }
 
     /// As the HTTP API shows them: at most ten of each level, the rest counted.
@@ -226,8 +230,7 @@ impl NoteSet {
     }
 
     pub fn incompatible_bucket_layout(&mut self, operator: &str, span: Span) {
-        let text =
-            format!("PromQL warning: incompatible bucket layout encountered for binary operator {operator}");
+        let text = format!("PromQL warning: incompatible bucket layout encountered for binary operator {operator}");
         self.add(Level::Warning, text, span);
     }
 
@@ -356,7 +359,11 @@ mod tests {
             samples: 1,
         };
         notes.forced_monotonicity("m", one, Span::new(0, 1));
-        notes.forced_monotonicity("m", ForcedMonotonicity { time_max: 61_000, bucket_max: 4.0, ..one }, Span::new(0, 1));
+        notes.forced_monotonicity(
+            "m",
+            ForcedMonotonicity { time_max: 61_000, bucket_max: 4.0, ..one },
+            Span::new(0, 1),
+        );
         let infos = notes.render("m").infos;
         assert_eq!(infos.len(), 1);
         let tail = ", from buckets 1 to 4, with a max diff of 0.5, over 2 samples from 1970-01-01T00:00:01Z to \

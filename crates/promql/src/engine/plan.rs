@@ -11,8 +11,8 @@ use model::matcher::Matcher;
 use model::query::QueryError;
 
 use crate::syntax::ast::{
-    Aggregate, AggregateOp, At, Binary, BinaryOp, Borders, Call, DurationExpr, DurationOp, Expr, Length, Span, ValueType,
-    VectorMatching, VectorSelector,
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Borders, Call, DurationExpr, DurationOp, Expr, Length, Span,
+    ValueType, VectorMatching, VectorSelector,
 };
 use crate::syntax::functions::FunctionId;
 
@@ -236,7 +236,9 @@ impl Planner {
         let span = expr.span();
         let shared = match &kind {
             // For histogram statistics the same text is read another way.
-            Kind::Aggregate(_) if !self.shared.is_empty() && !usage.histogram_stats => self.shared.get(&expr.to_string()).copied(),
+            Kind::Aggregate(_) if !self.shared.is_empty() && !usage.histogram_stats => {
+                self.shared.get(&expr.to_string()).copied()
+            }
             _ => None,
         };
         Ok(Node { kind, kind_of_value: expr.value_type(), span, outer: span, constant, shared })
@@ -261,13 +263,8 @@ impl Planner {
         let usage = Use { function: "", histogram_stats: usage.histogram_stats && !trims };
         let (lhs, rhs) = (self.node(&binary.lhs, usage)?, self.node(&binary.rhs, usage)?);
         let constant = lhs.constant && rhs.constant;
-        let node = BinaryNode {
-            op: binary.op,
-            lhs,
-            rhs,
-            matching: binary.matching.clone(),
-            return_bool: binary.return_bool,
-        };
+        let node =
+            BinaryNode { op: binary.op, lhs, rhs, matching: binary.matching.clone(), return_bool: binary.return_bool };
         Ok((Kind::Binary(Box::new(node)), constant))
     }
 

@@ -287,7 +287,14 @@ impl<C: FoldCell> GroupState<C> {
         }
     }
 
-    fn add_histogram(&mut self, step: usize, histogram: &Arc<Histogram>, metric: &str, span: Span, notes: &mut NoteSet) {
+    fn add_histogram(
+        &mut self,
+        step: usize,
+        histogram: &Arc<Histogram>,
+        metric: &str,
+        span: Span,
+        notes: &mut NoteSet,
+    ) {
         if self.histograms.is_empty() {
             self.histograms.resize(self.cells.len(), HistogramCell::None);
         }
@@ -354,12 +361,7 @@ impl<C: FoldCell> GroupState<C> {
     }
 }
 
-fn fold<C: FoldCell>(
-    run: &Run<'_>,
-    aggregate: &AggregateNode,
-    grid: Grid,
-    span: Span,
-) -> Result<Frame, QueryError> {
+fn fold<C: FoldCell>(run: &Run<'_>, aggregate: &AggregateNode, grid: Grid, span: Span) -> Result<Frame, QueryError> {
     let stream = run.stream(&aggregate.expr, grid)?;
     let groups = Groups::of(run, &stream, &aggregate.grouping, aggregate.without);
     let cell_bytes = (groups.labels.len() * grid.count * size_of::<C>()) as u64;
@@ -469,11 +471,8 @@ fn count_values(run: &Run<'_>, aggregate: &AggregateNode, grid: Grid) -> Result<
             };
             let at = *counts.entry((group, value)).or_insert_with_key(|(_, value)| {
                 let base = &groups.labels[group as usize];
-                let labels = if label_is_taken_out {
-                    base.clone()
-                } else {
-                    base.to_builder().set(label, value).build()
-                };
+                let labels =
+                    if label_is_taken_out { base.clone() } else { base.to_builder().set(label, value).build() };
                 *by_labels.entry(labels).or_insert_with_key(|labels| {
                     out.push((labels.clone(), vec![0; grid.count]));
                     out.len() - 1

@@ -20,12 +20,7 @@ use super::{Run, misplaced};
 use crate::syntax::ast::{AggregateOp, Span};
 
 /// Picks series.
-pub(crate) fn select(
-    run: &Run<'_>,
-    node: &Node,
-    aggregate: &AggregateNode,
-    grid: Grid,
-) -> Result<Frame, QueryError> {
+pub(crate) fn select(run: &Run<'_>, node: &Node, aggregate: &AggregateNode, grid: Grid) -> Result<Frame, QueryError> {
     let param = aggregate.param.as_ref().ok_or_else(|| misplaced(node))?;
     let params = run.scalar(param, grid)?;
     let rule = Rule::of(run, aggregate.op, params, param.outer)?;
@@ -35,7 +30,8 @@ pub(crate) fn select(
     let stream = run.stream(&aggregate.expr, grid)?;
     let groups = Groups::of(run, &stream, &aggregate.grouping, aggregate.without);
     let heads: Vec<Head> = stream.heads().cloned().collect();
-    let mut picked = Picked { rule, steps: vec![Vec::new(); groups.labels.len() * grid.count], groups: groups.labels.len() };
+    let mut picked =
+        Picked { rule, steps: vec![Vec::new(); groups.labels.len() * grid.count], groups: groups.labels.len() };
     let mut notes = NoteSet::default();
     drive(run, stream, grid, &mut |series, column| {
         let offset = picked.offset_of(run, &heads[series]);
@@ -140,7 +136,8 @@ impl Picked {
                 }
                 Rule::Ratio { ratio } => {
                     let ratio = ratio[step];
-                    let inside = (ratio >= 0.0 && member.offset < ratio) || (ratio < 0.0 && member.offset >= 1.0 + ratio);
+                    let inside =
+                        (ratio >= 0.0 && member.offset < ratio) || (ratio < 0.0 && member.offset >= 1.0 + ratio);
                     // The hash of some series is the very largest; a ratio of 1 means all of them.
                     if inside || ratio >= 1.0 {
                         place.push((member.series, cell));

@@ -234,7 +234,8 @@ impl Join<'_> {
                 matched.push(None);
             }
             if matched.len() > 1 && self.matching.cardinality == Cardinality::OneToOne {
-                let text = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
+                let text =
+                    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
                 return Err(QueryError::Execution(text.to_owned()));
             }
             let mut used = Vec::new();

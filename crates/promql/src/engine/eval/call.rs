@@ -60,11 +60,7 @@ fn wrong_arguments(call: &CallNode) -> QueryError {
 }
 
 /// A function that gives a vector.
-pub(crate) fn vector<'r>(
-    run: &'r Run<'r>,
-    call: &'r CallNode,
-    grid: Grid,
-) -> Result<Stream<'r>, QueryError> {
+pub(crate) fn vector<'r>(run: &'r Run<'r>, call: &'r CallNode, grid: Grid) -> Result<Stream<'r>, QueryError> {
     if let Some(operation) = of_each_value(call.function) {
         return match call.args.first() {
             Some(argument) => map::apply(run, run.stream(argument, grid)?, operation, grid),

@@ -159,9 +159,8 @@ impl Shared<'_, '_> {
         if turn.result.is_err() {
             return false;
         }
-        turn.result = made.and_then(|()| {
-            columns.iter_mut().enumerate().try_for_each(|(at, column)| (turn.sink)(first + at, column))
-        });
+        turn.result = made
+            .and_then(|()| columns.iter_mut().enumerate().try_for_each(|(at, column)| (turn.sink)(first + at, column)));
         turn.batch += 1;
         self.changed.notify_all();
         turn.result.is_ok()

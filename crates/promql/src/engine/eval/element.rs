@@ -120,11 +120,8 @@ fn histograms(
         }
     };
     let mut result = (**a).clone();
-    let outcome = if op == BinaryOp::Add {
-        arithmetic::add(&mut result, b)
-    } else {
-        arithmetic::subtract(&mut result, b)
-    };
+    let outcome =
+        if op == BinaryOp::Add { arithmetic::add(&mut result, b) } else { arithmetic::subtract(&mut result, b) };
     match outcome {
         Ok(outcome) => {
             if outcome.hint_collision {
@@ -167,13 +164,7 @@ mod tests {
     fn kinds_that_do_not_fit_are_told() {
         let mut notes = NoteSet::default();
         let histogram = Arc::new(Histogram::default());
-        let out = cells(
-            BinaryOp::Add,
-            Cell::Float(1.0),
-            Cell::Histogram(&histogram),
-            Span::default(),
-            &mut notes,
-        );
+        let out = cells(BinaryOp::Add, Cell::Float(1.0), Cell::Histogram(&histogram), Span::default(), &mut notes);
         assert!(out.is_none());
         assert_eq!(notes.render("").infos.len(), 1);
     }

@@ -82,11 +82,7 @@ fn relabelled<'r>(
 }
 
 /// `absent`, `absent_over_time`: 1 at the steps at which nothing is there.
-pub(crate) fn absent<'r>(
-    run: &Run<'_>,
-    present: &[bool],
-    argument: &Node,
-) -> Result<Stream<'r>, QueryError> {
+pub(crate) fn absent<'r>(run: &Run<'_>, present: &[bool], argument: &Node) -> Result<Stream<'r>, QueryError> {
     let mut column = Column::absent(present.len());
     for (step, present) in present.iter().enumerate() {
         if !present {

@@ -11,9 +11,7 @@ use super::super::notes::NoteSet;
 use super::super::plan::{Grid, Kind, Node, Selector, SubqueryNode};
 use super::super::range::extended;
 use super::super::range::rate::{FloatSteps, Kind as RateKind, of_float_series};
-use super::super::range::{
-    Context, Floats, Histograms, Params, Window, WindowSteps, evaluate, over_time,
-};
+use super::super::range::{Context, Floats, Histograms, Params, Window, WindowSteps, evaluate, over_time};
 use super::frame::{Frame, Head, Source, Stream, Worker};
 use super::samples::{SampleBuffer, Taking};
 use super::select::Reader;
@@ -36,10 +34,8 @@ pub(crate) struct Job<'r> {
 pub(crate) fn function<'r>(run: &'r Run<'r>, job: Job<'r>, grid: Grid) -> Result<Stream<'r>, QueryError> {
     let (input, range) = input(run, job.range, grid)?;
     let keeps_name = matches!(job.function, FunctionId::LastOverTime | FunctionId::FirstOverTime);
-    let heads: Vec<Head> = input
-        .heads()
-        .map(|head| Head { labels: head.labels.clone(), dropped: head.dropped || !keeps_name })
-        .collect();
+    let heads: Vec<Head> =
+        input.heads().map(|head| Head { labels: head.labels.clone(), dropped: head.dropped || !keeps_name }).collect();
     let source = RangeSource { run, job, input, heads, range, grid };
     Stream::Source(Box::new(source)).check_same(run, grid)
 }
@@ -91,8 +87,7 @@ fn input<'r>(run: &'r Run<'r>, node: &'r Node, grid: Grid) -> Result<(Input<'r>,
             let range = range_of(run, grid, (selector.at, selector.offset, selector.range), selector.borders);
             let windows = range.windows(grid.count);
             let last = windows.first_end + range.step * (grid.count as i64 - 1);
-            let selection =
-                run.select(selector, time_range(windows.first_end - windows.length + 1, last), grid)?;
+            let selection = run.select(selector, time_range(windows.first_end - windows.length + 1, last), grid)?;
             let heads = selection.labels.iter().map(|l| Head { labels: l.clone(), dropped: false }).collect();
             Ok((Input::Stored { selection, selector, heads }, range))
         }

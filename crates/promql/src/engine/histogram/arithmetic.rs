@@ -85,8 +85,18 @@ fn combine(a: &mut Histogram, b: &Histogram, sign: f64) -> Result<Outcome, Incom
         reduce(a, b.schema);
     }
     let grid = Grid { schema: a.schema, threshold: a.zero_threshold, from: b.schema };
-    combine_side((&mut a.positive_spans, &mut a.positive_buckets), (&b.positive_spans, &b.positive_buckets), grid, sign);
-    combine_side((&mut a.negative_spans, &mut a.negative_buckets), (&b.negative_spans, &b.negative_buckets), grid, sign);
+    combine_side(
+        (&mut a.positive_spans, &mut a.positive_buckets),
+        (&b.positive_spans, &b.positive_buckets),
+        grid,
+        sign,
+    );
+    combine_side(
+        (&mut a.negative_spans, &mut a.negative_buckets),
+        (&b.negative_spans, &b.negative_buckets),
+        grid,
+        sign,
+    );
     Ok(outcome)
 }
 
@@ -167,9 +177,7 @@ pub(super) const fn joined_hint(a: ResetHint, b: ResetHint) -> (ResetHint, bool)
         (ResetHint::Unknown, _) | (_, ResetHint::Unknown) => (ResetHint::Unknown, false),
         (ResetHint::Reset, ResetHint::Reset) => (ResetHint::Reset, false),
         (ResetHint::NotReset, ResetHint::NotReset) => (ResetHint::NotReset, false),
-        (ResetHint::Reset, ResetHint::NotReset) | (ResetHint::NotReset, ResetHint::Reset) => {
-            (ResetHint::Unknown, true)
-        }
+        (ResetHint::Reset, ResetHint::NotReset) | (ResetHint::NotReset, ResetHint::Reset) => (ResetHint::Unknown, true),
     }
 }
 
@@ -242,9 +250,8 @@ pub(super) fn reconcile_zero(a: &mut Histogram, b: &Histogram) -> f64 {
 fn drop_within_zero(histogram: &mut Histogram) {
     let (schema, threshold) = (histogram.schema, histogram.zero_threshold);
     let outside = |spans: &mut Vec<Span>, counts: &mut Vec<f64>| {
-        let kept = indexed(spans, counts).filter(|(i, count)| {
-            exponential_bound(*i - 1, schema) >= threshold && *count != 0.0
-        });
+        let kept =
+            indexed(spans, counts).filter(|(i, count)| exponential_bound(*i - 1, schema) >= threshold && *count != 0.0);
         (*spans, *counts) = pack(kept);
     };
     outside(&mut histogram.positive_spans, &mut histogram.positive_buckets);

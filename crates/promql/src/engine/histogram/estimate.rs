@@ -57,7 +57,11 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> (f64, NanEffect) {
     let counted = count;
     count = count.min(histogram.count);
     if count < rank {
-        return if histogram.sum.is_nan() { (f64::NAN, NanEffect::ResultIsNan) } else { (bucket.upper, NanEffect::None) };
+        return if histogram.sum.is_nan() {
+            (f64::NAN, NanEffect::ResultIsNan)
+        } else {
+            (bucket.upper, NanEffect::None)
+        };
     }
     rank = if forward { rank - (count - bucket.count) } else { count - rank };
     let in_buckets = counted + rest.iter().map(|b| b.count).sum::<f64>();

@@ -50,9 +50,8 @@ fn side<'a>(histogram: &'a Histogram, positive: bool, form: &Histogram) -> impl 
         (&histogram.negative_spans, &histogram.negative_buckets)
     };
     let (from, to, threshold) = (histogram.schema, form.schema, form.zero_threshold);
-    let mut reduced = indexed(spans, counts).map(move |(i, count)| {
-        (if from > to { reduced_index(i, from, to) } else { i }, count)
-    });
+    let mut reduced =
+        indexed(spans, counts).map(move |(i, count)| (if from > to { reduced_index(i, from, to) } else { i }, count));
     let mut pending = reduced.next();
     std::iter::from_fn(move || {
         let (index, mut sum) = pending.take()?;

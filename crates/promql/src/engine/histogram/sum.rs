@@ -8,9 +8,7 @@ use std::sync::Arc;
 use model::histogram::{Histogram, ResetHint};
 
 use super::super::kahan::Kahan;
-use super::arithmetic::{
-    self, Grid, IncompatibleSchema, Outcome, common_bounds, joined_hint, mapped, merge,
-};
+use super::arithmetic::{self, Grid, IncompatibleSchema, Outcome, common_bounds, joined_hint, mapped, merge};
 use super::buckets::{exponential_bound, indexed, pack, reduced_index};
 
 /// A running sum.

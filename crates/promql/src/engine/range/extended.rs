@@ -35,12 +35,7 @@ fn border_samples(window: &Window<'_>, times: &[i64]) -> Option<(usize, usize)> 
 
 /// The samples of an extended range as they are shown: those within, and one at each border. `None`: the range is
 /// a plain one.
-pub(crate) fn with_borders(
-    floats: Floats<'_>,
-    start: i64,
-    end: i64,
-    borders: Borders,
-) -> Option<(Vec<i64>, Vec<f64>)> {
+pub(crate) fn with_borders(floats: Floats<'_>, start: i64, end: i64, borders: Borders) -> Option<(Vec<i64>, Vec<f64>)> {
     if borders == Borders::Plain || floats.is_empty() {
         return None;
     }
@@ -223,7 +218,11 @@ fn lost_in_resets(
             Ok(())
         }
         Some(sum) => {
-            if add_noting(sum, part, context) { Ok(()) } else { Err(IncompatibleSchema) }
+            if add_noting(sum, part, context) {
+                Ok(())
+            } else {
+                Err(IncompatibleSchema)
+            }
         }
     };
     for histogram in &values[from..last] {

@@ -53,9 +53,8 @@ impl<'a, T> Samples<'a, T> {
 
     /// Whether the sample at `index` began counting anew, by what its start timestamp says.
     pub(crate) fn restarted(&self, index: usize) -> bool {
-        self.starts.is_some_and(|starts| {
-            restarted(starts[index - 1], self.times[index - 1], starts[index], self.times[index])
-        })
+        self.starts
+            .is_some_and(|starts| restarted(starts[index - 1], self.times[index - 1], starts[index], self.times[index]))
     }
 
     /// Whether the sample's start lies before the previous sample without being that sample's own start.

@@ -150,17 +150,18 @@ pub(crate) fn of_float_series(floats: Floats<'_>, steps: &FloatSteps<'_>, kind: 
             increase += floats.values[*reset as usize - 1];
         }
         let end = steps.first_end + at as i64 * steps.step;
-        out[at] = increase * plain_factor(
-            PlainReach {
-                first_time: floats.times[low],
-                last_time: floats.times[high - 1],
-                spaces: high - 1 - low,
-                start: end - steps.length,
-                end,
-            },
-            (kind.is_counter() && increase > 0.0 && first >= 0.0).then(|| first / increase),
-            (kind == Kind::Rate).then_some(steps.seconds),
-        );
+        out[at] = increase
+            * plain_factor(
+                PlainReach {
+                    first_time: floats.times[low],
+                    last_time: floats.times[high - 1],
+                    spaces: high - 1 - low,
+                    start: end - steps.length,
+                    end,
+                },
+                (kind.is_counter() && increase > 0.0 && first >= 0.0).then(|| first / increase),
+                (kind == Kind::Rate).then_some(steps.seconds),
+            );
     }
 }
 
@@ -256,7 +257,8 @@ fn increase_of(histograms: Histograms<'_>, kind: Kind, context: &mut Context<'_>
         });
     }
     let custom = previous.uses_custom_buckets();
-    let inner_mixed = kind.is_counter() && samples[1..samples.len() - 1].iter().any(|h| h.uses_custom_buckets() != custom);
+    let inner_mixed =
+        kind.is_counter() && samples[1..samples.len() - 1].iter().any(|h| h.uses_custom_buckets() != custom);
     if last.uses_custom_buckets() != custom || inner_mixed {
         context.notes.mixed_exponential_custom(context.metric, context.span);
         return None;
@@ -440,9 +442,7 @@ fn last_two_histograms(histograms: Histograms<'_>, interval: Option<f64>, contex
     }
     let mut difference = (**now).clone();
     let fell = interval.is_some() && (histograms.restarted(last) || reset::is_reset(now, before));
-    if !fell
-        && !note_outcome(arithmetic::subtract(&mut difference, before), HistogramOperation::Subtraction, context)
-    {
+    if !fell && !note_outcome(arithmetic::subtract(&mut difference, before), HistogramOperation::Subtraction, context) {
         return Answer::Nothing;
     }
     difference.hint = ResetHint::Gauge;
