@@ -1,0 +1,190 @@
+//! Windows of time in the head, and their instances.
+//!
+//! Samples of one window (two hours) are sealed into one part. While a window is being sealed, samples that still come
+//! for it go to a new instance of the same window, sealed later into a part of its own.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::head::spill::{Spill, SpillView, spill_path};
+use crate::io::Disk;
+
+/// One instance as the hot path needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InstanceId {
+    pub(crate) id: u32,
+    /// The first millisecond of its window.
+    pub(crate) start: i64,
+    /// The last millisecond of its window.
+    last: i64,
+}
+
+/// A window's samples that are sealed together.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) id: u32,
+    pub(crate) start: i64,
+    /// The last millisecond of the window.
+    pub(crate) last: i64,
+    /// No new sample is accepted; what is open in the head is being closed.
+    pub(crate) sealing: bool,
+    pub(crate) spill: Spill,
+}
+
+/// What a reader needs to know about an instance.
+#[derive(Clone, Debug)]
+pub(crate) struct InstanceView {
+    pub(crate) id: u32,
+    pub(crate) start: i64,
+    pub(crate) last: i64,
+    pub(crate) spill: SpillView,
+}
+
+/// All instances that are not sealed yet.
+#[derive(Debug)]
+pub(crate) struct Instances {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    window_ms: i64,
+    all: Vec<Instance>,
+    next_id: u32,
+    current: Option<InstanceId>,
+}
+
+impl Instances {
+    pub(crate) fn new(disk: Arc<dyn Disk>, folder: &Path, window_ms: i64) -> Self {
+        Self { disk, folder: folder.to_owned(), window_ms, all: Vec::new(), next_id: 1, current: None }
+    }
+
+    /// The instance that takes samples of this time; made if there is none.
+    pub(crate) fn at(&mut self, time: i64) -> InstanceId {
+        match self.current {
+            Some(current) if current.start <= time && time <= current.last => current,
+            _ => self.find_or_begin(time),
+        }
+    }
+
+    fn find_or_begin(&mut self, time: i64) -> InstanceId {
+        let found =
+            self.all.iter().find(|instance| !instance.sealing && instance.start <= time && time <= instance.last);
+        let current = match found {
+            Some(instance) => InstanceId { id: instance.id, start: instance.start, last: instance.last },
+            None => self.begin(time),
+        };
+        self.current = Some(current);
+        current
+    }
+
+    fn begin(&mut self, time: i64) -> InstanceId {
+        let start = time.div_euclid(self.window_ms).saturating_mul(self.window_ms);
+        let last = start.saturating_add(self.window_ms - 1);
+        let id = self.next_id;
+        self.next_id += 1;
+        let spill = Spill::new(Arc::clone(&self.disk), &spill_path(&self.folder, id));
+        self.all.push(Instance { id, start, last, sealing: false, spill });
+        InstanceId { id, start, last }
+    }
+
+    /// Takes up an instance from a checkpoint.
+    pub(crate) fn restore(&mut self, (id, start, last): (u32, i64, i64), spill_bytes: u64) -> io::Result<()> {
+        let path = spill_path(&self.folder, id);
+        self.next_id = self.next_id.max(id + 1);
+        let spill = Spill::reopen(Arc::clone(&self.disk), &path, spill_bytes);
+        let (spill, outcome) = match spill {
+            Ok(spill) => (spill, Ok(())),
+            Err(error) => (Spill::new(Arc::clone(&self.disk), &path.with_extension("lost")), Err(error)),
+        };
+        self.all.push(Instance { id, start, last, sealing: false, spill });
+        outcome
+    }
+
+    /// Never gives out ids below this one.
+    pub(crate) fn reserve_ids(&mut self, next: u32) {
+        self.next_id = self.next_id.max(next);
+    }
+
+    pub(crate) const fn next_id(&self) -> u32 {
+        self.next_id
+    }
+
+    /// The first millisecond of an instance's window.
+    pub(crate) fn start_of(&self, id: u32) -> i64 {
+        match self.current {
+            Some(current) if current.id == id => current.start,
+            _ => self.get(id).map_or(0, |instance| instance.start),
+        }
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Option<&Instance> {
+        self.all.iter().find(|instance| instance.id == id)
+    }
+
+    pub(crate) fn spill_mut(&mut self, id: u32) -> Option<&mut Spill> {
+        self.all.iter_mut().find(|instance| instance.id == id).map(|instance| &mut instance.spill)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Instance> {
+        self.all.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Instance> {
+        self.all.iter_mut()
+    }
+
+    /// Accepts no more samples for an instance.
+    pub(crate) fn begin_sealing(&mut self, id: u32) {
+        self.current = None;
+        if let Some(instance) = self.all.iter_mut().find(|instance| instance.id == id) {
+            instance.sealing = true;
+        }
+    }
+
+    /// Forgets an instance whose samples are in a part; the file is the caller's to remove.
+    pub(crate) fn remove(&mut self, id: u32) {
+        self.current = None;
+        self.all.retain(|instance| instance.id != id);
+    }
+
+    pub(crate) fn views(&self) -> Vec<InstanceView> {
+        let view = |instance: &Instance| InstanceView {
+            id: instance.id,
+            start: instance.start,
+            last: instance.last,
+            spill: instance.spill.view(),
+        };
+        let mut views: Vec<InstanceView> = self.all.iter().map(view).collect();
+        // Oldest window first, then in the order in which the instances were begun.
+        views.sort_by_key(|view| (view.start, view.id));
+        views
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::FaultyDisk;
+
+    #[test]
+    fn a_window_that_is_being_sealed_gets_a_second_instance() {
+        let mut instances = Instances::new(Arc::new(FaultyDisk::new(1)), Path::new("head"), 100);
+        let first = instances.at(150);
+        assert_eq!((first.start, instances.at(199), instances.at(100)), (100, first, first));
+        assert_ne!(instances.at(200).id, first.id);
+        instances.begin_sealing(first.id);
+        let second = instances.at(150);
+        assert_eq!((second.start, second.id != first.id), (100, true));
+        instances.remove(first.id);
+        assert_eq!(instances.views().iter().map(|view| view.id).collect::<Vec<_>>(), [second.id, 2]);
+    }
+
+    #[test]
+    fn the_ends_of_time_have_windows_too() {
+        let mut instances = Instances::new(Arc::new(FaultyDisk::new(1)), Path::new("head"), 7_200_000);
+        for time in [i64::MIN, -1, 0, i64::MAX] {
+            let instance = instances.at(time);
+            assert!(instance.start <= time && time <= instance.last);
+            assert!(time.wrapping_sub(instance.start) < 7_200_000 && time.wrapping_sub(instance.start) >= 0);
+        }
+    }
+}
