@@ -20,8 +20,9 @@ use crate::head::cow::CowVec;
 use crate::head::exemplars::Exemplars;
 use crate::head::view::HeadView;
 use crate::head::window::Instances;
-use crate::index::HeadIndex;
+use crate::index::{HeadIndex, Ids};
 use crate::io::Disk;
+use crate::limits::Census;
 use crate::log::batch::{BatchRows, LateRow, RichRow, RichValue, SeriesEntry};
 
 pub(crate) mod chunk;
@@ -61,6 +62,7 @@ pub(crate) struct Head {
     pub(crate) clocks: Clocks,
     pub(crate) instances: Instances,
     pub(crate) exemplars: Exemplars,
+    pub(crate) census: Census,
     scratch: Scratch,
     /// How to take back what [`Self::admit`] did.
     undo: Vec<(u32, Seen)>,
@@ -160,6 +162,7 @@ impl Head {
             clocks: Clocks::default(),
             instances: Instances::new(disk, folder, window_ms),
             exemplars: Exemplars::new(exemplars_max),
+            census: Census::default(),
             scratch: Scratch::default(),
             undo: Vec::new(),
             late_count: 0,
@@ -169,12 +172,12 @@ impl Head {
     }
 
     /// The id of a series, which becomes known if it is new. `clock_key` says with whom it shares its times.
-    pub(crate) fn resolve(&mut self, labels: &Labels, clock_key: u64) -> u32 {
+    pub(crate) fn resolve(&mut self, labels: &Labels, clock_key: impl FnOnce() -> u64) -> u32 {
         if let Some(id) = self.index.get(labels) {
             return id;
         }
         let id = self.index.insert(labels);
-        let clock = self.clocks.of_key(clock_key);
+        let clock = self.clocks.of_key(clock_key());
         if (id as usize).is_multiple_of(CHUNK_SERIES) {
             self.chunks.push(Chunk::default());
         }
@@ -191,6 +194,15 @@ impl Head {
 
     fn state_mut(&mut self, id: u32) -> Option<&mut State> {
         self.chunks.get_mut(id as usize / CHUNK_SERIES)?.states.get_mut(id as usize % CHUNK_SERIES)
+    }
+
+    /// Remembers that a series has been given a sample, which is stored elsewhere.
+    pub(crate) fn see(&mut self, id: u32, time: i64, bits: u64) {
+        if let Some(state) = self.state_mut(id)
+            && is_new_for(state, time)
+        {
+            state.saw(time, bits);
+        }
     }
 
     /// Judges a batch: what remains in `rows` is admitted, late samples apart. Must be followed by [`Self::apply`] or
@@ -397,6 +409,40 @@ impl Head {
             instances: self.instances.views(),
             exemplars: self.exemplars.view(),
         }
+    }
+
+    /// The series that hold samples, or had one after `newest_idle`, or none yet.
+    pub(crate) fn ids_in_use(&self, newest_idle: i64) -> impl Iterator<Item = u32> {
+        let chunks = self.chunks.iter().enumerate();
+        chunks.flat_map(move |(number, chunk)| {
+            (0..chunk.states.len()).filter_map(move |at| {
+                let state = &chunk.states[at];
+                let used = state.is_fresh() || state.last_time >= newest_idle || chunk.holds(at);
+                used.then_some((number * CHUNK_SERIES + at) as u32)
+            })
+        })
+    }
+
+    /// Forgets all series but these, which get new ids.
+    pub(crate) fn forget(&mut self, keep: &Ids) {
+        let old = std::mem::take(&mut self.chunks);
+        let (index, ids) = self.index.rebuild(keep);
+        self.index = index;
+        let cx = &mut Context { clocks: &mut self.clocks, instances: &mut self.instances, scratch: &mut self.scratch };
+        for id in keep {
+            let Some(chunk) = old.get(id as usize / CHUNK_SERIES) else { continue };
+            let Some(Some(new)) = ids.get(id as usize).copied() else { continue };
+            if (new as usize).is_multiple_of(CHUNK_SERIES) {
+                self.chunks.push(Chunk::default());
+            }
+            if let Some(to) = self.chunks.get_mut(new as usize / CHUNK_SERIES) {
+                to.adopt(chunk, id as usize % CHUNK_SERIES, cx);
+            }
+        }
+        self.exemplars.renumber(&|id| ids.get(id as usize).copied().flatten());
+        let labels: Vec<Labels> = (0..self.index.len() as u32).filter_map(|id| self.index.labels(id)).collect();
+        self.census.recount(labels.iter().map(Labels::metric_name));
+        self.series_generation += 1;
     }
 
     /// Bytes on the heap.

@@ -5,7 +5,29 @@
 //! Synchronous: no thread, no runtime and no clock of its own.
 //! Not here: text formats (`wire`), queries (`promql`), which meet this crate in `model::storage`.
 
+mod checkpoint;
 pub mod codec;
+mod compact;
+pub mod db;
 pub mod error;
+mod head;
+pub mod index;
 pub mod io;
+mod limits;
+mod log;
+pub mod maintain;
+pub mod manifest;
+mod metadata;
+pub mod options;
+pub mod part;
+mod parts;
+pub mod quarantine;
+mod read;
+mod recover;
+mod seal;
 pub mod seeded;
+mod sync;
+mod tail;
+
+#[cfg(test)]
+mod documents;

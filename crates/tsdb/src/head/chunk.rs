@@ -20,6 +20,8 @@ use crate::head::spill::Place;
 use crate::head::window::Instances;
 use crate::log::batch::RichValue;
 
+mod saved;
+
 /// Series of a chunk: bits of a word, and few enough that a copy for a reader is cheap (16 KiB).
 pub(crate) const CHUNK_SERIES: usize = 64;
 /// Values of a raw buffer: measured with 8, 16 and 32; more costs memory, less costs time.
@@ -531,15 +533,7 @@ impl Chunk {
     /// Hands the scratch body to the spill and keeps its place.
     fn spill(&mut self, at: usize, cx: &mut Context<'_>) {
         let instance = self.states[at].instance;
-        let index = match self.places.iter().position(|places| places.instance == instance) {
-            Some(index) => index,
-            None => {
-                let newest = vec![0; CHUNK_SERIES].into_boxed_slice();
-                let rows = vec![0; CHUNK_SERIES].into_boxed_slice();
-                self.places.push(Places { instance, newest, rows });
-                self.places.len() - 1
-            }
-        };
+        let index = self.places_of(instance);
         let places = &mut self.places[index];
         let body = &cx.scratch.body;
         if let Some(spill) = cx.instances.spill_mut(instance) {
@@ -621,6 +615,54 @@ impl Chunk {
     /// Whether [`Self::release_idle`] would do anything.
     pub(crate) fn has_idle_or_busy(&self) -> bool {
         self.states.iter().any(|state| state.has(BUSY) || state.instance != 0)
+    }
+
+    /// Takes over a series from a chunk that goes away; it becomes the last of this one.
+    pub(crate) fn adopt(&mut self, from: &Self, at: usize, cx: &mut Context<'_>) {
+        // Its open rows become a final block, so that only places need to move.
+        let mut closed = None;
+        if from.is_open(at) {
+            let mut copy = from.clone();
+            copy.release(at, cx);
+            closed = Some(copy);
+        }
+        let source = closed.as_ref().unwrap_or(from);
+        let to = self.states.len() as u8;
+        let mut state = State { logged_in: 0, raw: NO_SLOT, private: NO_SLOT, instance: 0, ..source.states[at] };
+        state.flags &= !PRIVATE;
+        self.add(state);
+        for places in &source.places {
+            if places.newest[at] == 0 {
+                continue;
+            }
+            let index = self.places_of(places.instance);
+            self.places[index].newest[usize::from(to)] = places.newest[at];
+            self.places[index].rows[usize::from(to)] = places.rows[at];
+        }
+        let mine = |late_at: u8| usize::from(late_at) == at;
+        self.late.extend(source.late.iter().filter(|row| mine(row.at)).map(|row| Late { at: to, ..*row }));
+        let late_rich = source.late_rich.iter().filter(|row| mine(row.at));
+        self.late_rich.extend(late_rich.map(|row| LateRich { at: to, ..row.clone() }));
+    }
+
+    fn places_of(&mut self, instance: u32) -> usize {
+        self.places.iter().position(|places| places.instance == instance).unwrap_or_else(|| {
+            let newest = vec![0; CHUNK_SERIES].into_boxed_slice();
+            let rows = vec![0; CHUNK_SERIES].into_boxed_slice();
+            self.places.push(Places { instance, newest, rows });
+            self.places.len() - 1
+        })
+    }
+
+    /// Forgets what is open of the series whose open rows are in a part already.
+    pub(crate) fn discard_open(&mut self, gone: &dyn Fn(u32) -> bool) {
+        for at in 0..self.states.len() {
+            if gone(self.states[at].instance) {
+                self.rich.retain(|buffer| usize::from(buffer.at) != at);
+                self.forget_open(at);
+                self.release_slots(at);
+            }
+        }
     }
 
     /// Whether a series has anything unsealed.

@@ -29,6 +29,10 @@ pub(crate) struct Instance {
     pub(crate) last: i64,
     /// No new sample is accepted; what is open in the head is being closed.
     pub(crate) sealing: bool,
+    /// The last record that may belong to it, once it is sealing.
+    pub(crate) cut_seq: u64,
+    /// When it was last looked for, as [`Instances::tick`] was told.
+    pub(crate) touched: i64,
     pub(crate) spill: Spill,
 }
 
@@ -50,11 +54,12 @@ pub(crate) struct Instances {
     all: Vec<Instance>,
     next_id: u32,
     current: Option<InstanceId>,
+    now: i64,
 }
 
 impl Instances {
     pub(crate) fn new(disk: Arc<dyn Disk>, folder: &Path, window_ms: i64) -> Self {
-        Self { disk, folder: folder.to_owned(), window_ms, all: Vec::new(), next_id: 1, current: None }
+        Self { disk, folder: folder.to_owned(), window_ms, all: Vec::new(), next_id: 1, current: None, now: i64::MIN }
     }
 
     /// The instance that takes samples of this time; made if there is none.
@@ -67,9 +72,12 @@ impl Instances {
 
     fn find_or_begin(&mut self, time: i64) -> InstanceId {
         let found =
-            self.all.iter().find(|instance| !instance.sealing && instance.start <= time && time <= instance.last);
+            self.all.iter_mut().find(|instance| !instance.sealing && instance.start <= time && time <= instance.last);
         let current = match found {
-            Some(instance) => InstanceId { id: instance.id, start: instance.start, last: instance.last },
+            Some(instance) => {
+                instance.touched = self.now;
+                InstanceId { id: instance.id, start: instance.start, last: instance.last }
+            }
             None => self.begin(time),
         };
         self.current = Some(current);
@@ -82,7 +90,7 @@ impl Instances {
         let id = self.next_id;
         self.next_id += 1;
         let spill = Spill::new(Arc::clone(&self.disk), &spill_path(&self.folder, id));
-        self.all.push(Instance { id, start, last, sealing: false, spill });
+        self.all.push(Instance { id, start, last, sealing: false, cut_seq: 0, touched: self.now, spill });
         InstanceId { id, start, last }
     }
 
@@ -95,7 +103,7 @@ impl Instances {
             Ok(spill) => (spill, Ok(())),
             Err(error) => (Spill::new(Arc::clone(&self.disk), &path.with_extension("lost")), Err(error)),
         };
-        self.all.push(Instance { id, start, last, sealing: false, spill });
+        self.all.push(Instance { id, start, last, sealing: false, cut_seq: 0, touched: self.now, spill });
         outcome
     }
 
@@ -133,11 +141,19 @@ impl Instances {
     }
 
     /// Accepts no more samples for an instance.
-    pub(crate) fn begin_sealing(&mut self, id: u32) {
+    pub(crate) fn begin_sealing(&mut self, id: u32, cut_seq: u64) {
         self.current = None;
-        if let Some(instance) = self.all.iter_mut().find(|instance| instance.id == id) {
+        let open = self.all.iter_mut().find(|instance| instance.id == id && !instance.sealing);
+        if let Some(instance) = open {
             instance.sealing = true;
+            instance.cut_seq = cut_seq;
         }
+    }
+
+    /// Says what time it is, so that instances know when they were last looked for.
+    pub(crate) fn tick(&mut self, now: i64) {
+        self.now = now;
+        self.current = None;
     }
 
     /// Forgets an instance whose samples are in a part; the file is the caller's to remove.
@@ -171,7 +187,7 @@ mod tests {
         let first = instances.at(150);
         assert_eq!((first.start, instances.at(199), instances.at(100)), (100, first, first));
         assert_ne!(instances.at(200).id, first.id);
-        instances.begin_sealing(first.id);
+        instances.begin_sealing(first.id, 0);
         let second = instances.at(150);
         assert_eq!((second.start, second.id != first.id), (100, true));
         instances.remove(first.id);

@@ -103,8 +103,8 @@ impl BatchRows {
 /// What one sender's next record may refer to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Chain {
-    /// The segment the chain stands in; a chain never crosses into another.
-    segment: u64,
+    /// The stretch of the log the chain stands in; a chain never crosses into another.
+    epoch: u64,
     /// Records since the one that stands alone, that one included; 0 before any.
     records: u8,
     ids: Vec<u32>,
@@ -142,8 +142,8 @@ fn unscaled(scaled: i64, exponent: u8) -> f64 {
 }
 
 /// Appends the payload of a batch record and moves the sender's chain on.
-pub(crate) fn encode(rows: &BatchRows, sender: u64, segment: u64, chain: &mut Chain, out: &mut Vec<u8>) {
-    let chained = chain.segment == segment
+pub(crate) fn encode(rows: &BatchRows, sender: u64, epoch: u64, chain: &mut Chain, out: &mut Vec<u8>) {
+    let chained = chain.epoch == epoch
         && chain.records > 0
         && chain.records < CHAIN_RECORDS_MAX
         && !rows.ids.is_empty()
@@ -172,7 +172,7 @@ pub(crate) fn encode(rows: &BatchRows, sender: u64, segment: u64, chain: &mut Ch
             put_times(&rows.times, out);
             chain.ids.clone_from(&rows.ids);
             put_values(&rows.values, chain, out);
-            chain.segment = segment;
+            chain.epoch = epoch;
             chain.records = 1;
         }
     }
@@ -290,7 +290,7 @@ fn put_late(late: &[LateRow], out: &mut Vec<u8>) {
     }
 }
 
-fn put_rich(rich: &[RichRow], out: &mut Vec<u8>) {
+pub(crate) fn put_rich(rich: &[RichRow], out: &mut Vec<u8>) {
     put_uvarint(out, rich.len() as u64);
     let (mut id, mut time) = (0i64, 0i64);
     let mut histograms = Vec::new();
@@ -531,7 +531,7 @@ fn take_late(input: &mut Reader<'_>, late: &mut Vec<LateRow>) -> Result<(), Dama
     Ok(())
 }
 
-fn take_rich(input: &mut Reader<'_>, rich: &mut Vec<RichRow>) -> Result<(), Damage> {
+pub(crate) fn take_rich(input: &mut Reader<'_>, rich: &mut Vec<RichRow>) -> Result<(), Damage> {
     let (mut previous, mut time) = (0i64, 0i64);
     // Rows whose histogram follows after all rows.
     let mut pending = Vec::new();
