@@ -7,5 +7,7 @@
 
 pub mod codec;
 pub mod error;
+pub mod index;
 pub mod io;
+pub mod part;
 pub mod seeded;
