@@ -33,7 +33,7 @@ impl TsdbError {
     }
 
     /// Makes a function for `map_err` that says what was being decoded.
-    pub fn damaged(path: &Path, what: &'static str, offset: u64) -> impl FnOnce(Damage) -> Self + '_ {
+    pub fn damaged<'p>(path: &'p Path, what: &'static str, offset: u64) -> impl FnOnce(Damage) -> Self + 'p {
         move |damage| Self::Damaged { path: path.to_owned(), what, offset, reason: damage.0 }
     }
 

@@ -1,8 +1,9 @@
 //! The embedded time-series database: exact samples, small on disk, never refusing to start.
 //!
 //! From below: [`io`] is the only door to the disk, [`codec`] turns columns into checked bytes and back,
-//! [`index`] finds series, [`part`] is an immutable file of sealed series.
-//! Synchronous: no thread, no runtime and no clock of its own.
+//! [`index`] finds series, [`part`] is an immutable file of sealed series. Above them: `log` keeps what was accepted,
+//! `head` what is not sealed yet, and [`db`] makes one database of it all; start reading there.
+//! Synchronous: no runtime, no clock of its own, one thread (that syncs the log).
 //! Not here: text formats (`wire`), queries (`promql`), which meet this crate in `model::storage`.
 
 mod checkpoint;

@@ -5,7 +5,7 @@
 //! Not here: which columns get it (`part`), columns that are not decimal (they stay blocks).
 
 use crate::codec::block::{Head, id};
-use crate::codec::bytes::{Reader, put_ivarint, put_text, put_uvarint, uvarint_len, unzigzag, zigzag};
+use crate::codec::bytes::{Reader, put_ivarint, put_text, put_uvarint, unzigzag, uvarint_len, zigzag};
 use crate::codec::dfor::{Mode, choose_width, read_packed, write_packed};
 use crate::codec::float::{POW10, all_equal, encode_const, exactly, smallest_exponent, to_floats};
 use crate::codec::{BLOCK_ROWS_MAX, CHAIN_ROWS_MAX, Damage};
@@ -24,17 +24,16 @@ const WIDTH_BITS: u32 = 3;
 const WIDTH_FOLLOWS: usize = 31;
 
 /// A column as integers of one exponent, and the rows that are not.
-#[derive(Clone, Debug, Default)]
-pub struct Decimals {
-    pub exponent: u8,
-    pub integers: Vec<i64>,
-    pub exceptions: Vec<(u32, f64)>,
+#[derive(Debug)]
+struct Decimals {
+    exponent: u8,
+    integers: Vec<i64>,
+    exceptions: Vec<(u32, f64)>,
 }
 
 impl Decimals {
     /// The decimal form of a column; `None` where too many values have none.
-    #[must_use]
-    pub fn of(values: &[f64]) -> Option<Self> {
+    fn of(values: &[f64]) -> Option<Self> {
         let allowed = values.len() / ROWS_PER_EXCEPTION;
         let mut exponent = 0;
         let mut misfits = 0;
@@ -78,7 +77,7 @@ pub fn encode(values: &[f64], out: &mut Vec<u8>) -> bool {
 }
 
 /// Appends a chain of integers with their exponent and exceptions.
-pub fn encode_decimals(decimals: &Decimals, out: &mut Vec<u8>) {
+fn encode_decimals(decimals: &Decimals, out: &mut Vec<u8>) {
     let mut body = Vec::with_capacity(decimals.integers.len() / 2 + 32);
     let values = &decimals.integers;
     // One step before the first row, so that the first row's difference is like the others.
@@ -87,9 +86,7 @@ pub fn encode_decimals(decimals: &Decimals, out: &mut Vec<u8>) {
     let all = values.iter().fold(0, |all, value| all | value.wrapping_sub(first));
     let shift = if all == 0 { 0 } else { all.trailing_zeros() };
     let exceptional = !decimals.exceptions.is_empty();
-    body.push(
-        decimals.exponent | if exceptional { EXCEPTIONS } else { 0 } | if shift > 0 { SHIFTED } else { 0 },
-    );
+    body.push(decimals.exponent | if exceptional { EXCEPTIONS } else { 0 } | if shift > 0 { SHIFTED } else { 0 });
     if shift > 0 {
         body.push(shift as u8);
     }
@@ -301,24 +298,4 @@ pub(super) fn decode(reader: &mut Reader<'_>, out: &mut [f64]) -> Result<(), Dam
         to_floats(integers, power, piece);
     }
     body.exceptions(out.len(), |row, value| out[row] = value)
-}
-
-/// Decodes a chain without making floats of it. Appends to what `out` has; gives the bytes used.
-pub fn decode_decimals(bytes: &[u8], out: &mut Decimals) -> Result<usize, Damage> {
-    let mut reader = Reader::new(bytes);
-    let head = Head::read(&mut reader)?;
-    if head.codec != id::CHAIN {
-        return Err(Damage("not a chain"));
-    }
-    let mut body = Body::read(&mut reader)?;
-    let from = out.integers.len();
-    out.exponent = body.exponent;
-    out.integers.resize(from + head.rows, 0);
-    let mut before = Before::default();
-    for piece in out.integers[from..].chunks_mut(BLOCK_ROWS_MAX) {
-        body.piece(&mut before, piece)?;
-    }
-    let exceptions = &mut out.exceptions;
-    body.exceptions(head.rows, |row, value| exceptions.push(((from + row) as u32, value)))?;
-    Ok(reader.position())
 }

@@ -87,9 +87,9 @@ pub(super) fn plan(values: &[i64], habit: &mut Habit) -> Plan {
     let stale = habit.age == 0 || usize::from(cost) * 4 > usize::from(habit.cost) * 5 + 4;
     let best = if stale && values.len() > 2 {
         let others = Mode::ALL.into_iter().filter(|mode| *mode != habit.mode);
-        others.map(|mode| try_mode(mode, offsets, shift, first)).fold(habitual, |best, other| {
-            if other.bytes < best.bytes { other } else { best }
-        })
+        others
+            .map(|mode| try_mode(mode, offsets, shift, first))
+            .fold(habitual, |best, other| if other.bytes < best.bytes { other } else { best })
     } else {
         habitual
     };
@@ -104,7 +104,8 @@ fn try_mode(mode: Mode, offsets: &[i64], shift: u32, first: i64) -> Plan {
     let rows = offsets.len();
     let reference = fill_residuals(mode, offsets, &mut residuals[..rows]);
     let (width, patches, packed) = choose_width(&residuals[mode.skipped().min(rows)..rows], rows);
-    let header = uvarint_len(zigzag(first)) + if mode == Mode::DeltaZigzag { 0 } else { uvarint_len(zigzag(reference)) };
+    let header =
+        uvarint_len(zigzag(first)) + if mode == Mode::DeltaZigzag { 0 } else { uvarint_len(zigzag(reference)) };
     Plan { mode, shift, first, reference, width, patches, bytes: packed + header, residuals, rows }
 }
 
@@ -148,7 +149,8 @@ pub(super) fn choose_width(residuals: &[u64], rows: usize) -> (usize, usize, usi
         all |= residual;
     }
     let widest = 64 - all.leading_zeros() as usize;
-    let packed = |width| if rows == BLOCK_ROWS_MAX { packed_len(rows, width) } else { packed_len(residuals.len(), width) };
+    let packed =
+        |width| if rows == BLOCK_ROWS_MAX { packed_len(rows, width) } else { packed_len(residuals.len(), width) };
     let mut best = (widest, 0, packed(widest));
     if widest <= 1 || residuals.len() < 4 {
         return best;

@@ -5,9 +5,9 @@
 
 use crate::codec::block::{Head, id};
 use crate::codec::bytes::Reader;
+use crate::codec::bytes::put_text;
 use crate::codec::dfor::{self, Habit, Layout, Mode};
 use crate::codec::{BLOCK_ROWS_MAX, Damage, chain, xor};
-use crate::codec::bytes::put_text;
 
 /// Powers of ten that a double holds exactly.
 pub(super) const POW10: [f64; 19] =
@@ -72,7 +72,8 @@ pub fn encode(values: &[f64], state: &mut FloatState, out: &mut Vec<u8>) {
     let plan = dfor::plan(&integers.values[..values.len()], &mut habit);
     state.set_habit(habit);
     let exceptional = integers.failures > 0;
-    let flags = (plan.mode as u8) << 4 | if plan.shift > 0 { SHIFTED } else { 0 } | if exceptional { EXCEPTIONS } else { 0 };
+    let flags =
+        (plan.mode as u8) << 4 | if plan.shift > 0 { SHIFTED } else { 0 } | if exceptional { EXCEPTIONS } else { 0 };
     Head { codec: id::DECIMAL, rows: values.len(), flags }.write(out);
     out.push(state.exponent);
     plan.write(out);
@@ -120,7 +121,11 @@ fn find_integers(values: &[f64], state: &mut FloatState, integers: &mut Integers
     }
     let allowed = values.len() / ROWS_PER_EXCEPTION;
     // An exponent larger than needed costs bits in every row: start from none when all modes are tried anyway.
-    let start = if state.habit().age == 0 || state.irregular { smallest_exponent(values[0]).unwrap_or(0) } else { state.exponent };
+    let start = if state.habit().age == 0 || state.irregular {
+        smallest_exponent(values[0]).unwrap_or(0)
+    } else {
+        state.exponent
+    };
     let found = settle(values, start, allowed, integers);
     state.irregular = found.is_none();
     if let Some(exponent) = found {

@@ -95,8 +95,10 @@ struct Layout {
 
 impl PartialEq for Layout {
     fn eq(&self, other: &Self) -> bool {
-        let bits = |values: &Option<Arc<[f64]>>| values.as_ref().map(|v| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
-        (self.float, self.schema, self.positive, self.negative) == (other.float, other.schema, other.positive, other.negative)
+        let bits =
+            |values: &Option<Arc<[f64]>>| values.as_ref().map(|v| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+        (self.float, self.schema, self.positive, self.negative)
+            == (other.float, other.schema, other.positive, other.negative)
             && self.zero_threshold.to_bits() == other.zero_threshold.to_bits()
             && self.positive_spans == other.positive_spans
             && self.negative_spans == other.negative_spans
@@ -383,7 +385,12 @@ impl Run<'_, '_> {
         if values.len() == self.rows { Ok(values) } else { Err(Damage("a histogram column of another length")) }
     }
 
-    fn decode_floats(&mut self, layout: &Layout, hints: &[ResetHint], out: &mut Vec<HistogramSample>) -> Result<(), Damage> {
+    fn decode_floats(
+        &mut self,
+        layout: &Layout,
+        hints: &[ResetHint],
+        out: &mut Vec<HistogramSample>,
+    ) -> Result<(), Damage> {
         let (sums, counts, zeros) = (self.floats()?, self.floats()?, self.floats()?);
         let positive: Vec<Vec<f64>> = (0..layout.positive).map(|_| self.floats()).collect::<Result<_, _>>()?;
         let negative: Vec<Vec<f64>> = (0..layout.negative).map(|_| self.floats()).collect::<Result<_, _>>()?;
@@ -405,7 +412,12 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    fn decode_ints(&mut self, layout: &Layout, hints: &[ResetHint], out: &mut Vec<HistogramSample>) -> Result<(), Damage> {
+    fn decode_ints(
+        &mut self,
+        layout: &Layout,
+        hints: &[ResetHint],
+        out: &mut Vec<HistogramSample>,
+    ) -> Result<(), Damage> {
         let (sums, counts, zeros) = (self.floats()?, self.ints()?, self.ints()?);
         let positive: Vec<Vec<i64>> = (0..layout.positive).map(|_| self.ints()).collect::<Result<_, _>>()?;
         let negative: Vec<Vec<i64>> = (0..layout.negative).map(|_| self.ints()).collect::<Result<_, _>>()?;

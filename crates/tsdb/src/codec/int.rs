@@ -101,7 +101,14 @@ mod tests {
             for bits in (1..=64).step_by(3) {
                 let mut number = || (random.bits() >> (64 - bits)) as i64;
                 check(&(0..rows).map(|_| number()).collect::<Vec<_>>());
-                check(&(0..rows).scan(0i64, |sum, _| { *sum = sum.wrapping_add(number()); Some(*sum) }).collect::<Vec<_>>());
+                check(
+                    &(0..rows)
+                        .scan(0i64, |sum, _| {
+                            *sum = sum.wrapping_add(number());
+                            Some(*sum)
+                        })
+                        .collect::<Vec<_>>(),
+                );
                 check(&(0..rows).map(|_| if number() % 19 == 0 { i64::MAX } else { number() & 7 }).collect::<Vec<_>>());
             }
             check(&(0..rows).map(|row| if row % 2 == 0 { i64::MIN } else { i64::MAX }).collect::<Vec<_>>());

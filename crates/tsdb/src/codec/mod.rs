@@ -15,6 +15,8 @@ mod dfor;
 pub mod float;
 pub mod histogram;
 pub mod int;
+#[cfg(test)]
+pub(crate) mod tests;
 mod xor;
 
 /// Rows of a full block: what four lanes of 32 hold, 32 minutes at a scrape each 15 s.
