@@ -223,9 +223,7 @@ impl Appender for MemoryAppender {
         let mut out = Committed::default();
         for (series, time, sample) in batch.samples {
             let judged = match refs.get(series.0 as usize) {
-                Some(labels) => {
-                    put_judged(contents, labels, (time, sample), self.storage.shared.late_ms, &mut out)
-                }
+                Some(labels) => put_judged(contents, labels, (time, sample), self.storage.shared.late_ms, &mut out),
                 None => Err(Refusal::UnknownSeries),
             };
             if let Err(reason) = judged {
@@ -462,7 +460,9 @@ mod tests {
         let storage = MemoryStorage::with_out_of_order_window(std::time::Duration::from_millis(10));
         let mut appender = storage.appender(Sender("test")).expect("memory");
         let (a, b) = (appender.resolve(&labels("a")).expect("memory"), appender.resolve(&labels("b")).expect("memory"));
-        for (series, time, value) in [(a, 100, 1.0), (a, 100, 1.0), (a, 100, 2.0), (a, 95, 3.0), (a, 5, 4.0), (b, 5, 4.0)] {
+        for (series, time, value) in
+            [(a, 100, 1.0), (a, 100, 1.0), (a, 100, 2.0), (a, 95, 3.0), (a, 5, 4.0), (b, 5, 4.0)]
+        {
             appender.append(series, Timestamp(time), value);
         }
         assert!(storage.snapshot().expect("memory").series(&[], TimeRange::ALL, 0).expect("memory").items.is_empty());

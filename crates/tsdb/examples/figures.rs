@@ -254,7 +254,8 @@ fn main() {
     let began = Instant::now();
     let mut targets = resolve(&db, series);
     row("resolve of a new series", format!("{:.0} ns", began.elapsed().as_nanos() as f64 / series as f64));
-    let outside: usize = targets.iter().map(|target| target.values.capacity() * 24 + target.model.kinds.len() * 48).sum();
+    let outside: usize =
+        targets.iter().map(|target| target.values.capacity() * 24 + target.model.kinds.len() * 48).sum();
     let before = HEAP.load(Ordering::Relaxed);
     let samples = series as f64 * scrapes as f64;
 
@@ -262,7 +263,10 @@ fn main() {
     row("append: log and head", format!("{:.1} ns/sample", spent as f64 / samples));
     let heap = HEAP.load(Ordering::Relaxed) - outside;
     row("heap, all of the process but the generator", format!("{:.0} B/series", heap as f64 / series as f64));
-    row("of that since the series were resolved", format!("{:.0} B/series", (heap + outside - before) as f64 / series as f64));
+    row(
+        "of that since the series were resolved",
+        format!("{:.0} B/series", (heap + outside - before) as f64 / series as f64),
+    );
     let stats = db.stats();
     row("head by its own count", format!("{:.0} B/series", stats.head_bytes as f64 / series as f64));
     row("log and spill", format!("{:.3} B/sample", stats.log_and_head_bytes as f64 / samples));
@@ -271,7 +275,10 @@ fn main() {
     drop(targets);
     let began = Instant::now();
     let db = open(&folder, &clock);
-    row(&format!("open without a checkpoint, {samples} samples in the log"), format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3));
+    row(
+        &format!("open without a checkpoint, {samples} samples in the log"),
+        format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3),
+    );
     let began = Instant::now();
     db.checkpoint().expect("the disk is good");
     row("checkpoint", format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3));
@@ -297,7 +304,10 @@ fn main() {
     db.flush().expect("the disk is good");
     row("merge to the final form", format!("{:.1} ns/sample", (cpu_ns() - began) as f64 / samples));
     let stats = db.stats();
-    row("parts in their final form, with index", format!("{:.3} B/sample", stats.part_bytes as f64 / stats.part_samples as f64));
+    row(
+        "parts in their final form, with index",
+        format!("{:.3} B/sample", stats.part_bytes as f64 / stats.part_samples as f64),
+    );
     let (read, spent) = scan(&db);
     row("scan of the final form", format!("{:.0} M samples/s", read as f64 / spent.as_secs_f64() / 1e6));
     let snapshot = db.snapshot().expect("it is open");

@@ -2,8 +2,8 @@
 //!
 //! Each sample is rewritten at most once for each tier. A part that replaces others is written and synced, then named
 //! by the manifest, then seen by readers, then the others go; a crash in between costs only work.
-//! Promise: a merge that could not read all of its inputs is not made known, so what a transient fault hides is not
-//! lost by it.
+//! Promise: the inputs of a merge that could not read all of them go to quarantine and are not removed, so what a
+//! passing fault hides is not lost by it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::db::{Db, Inner};
 use crate::error::TsdbError;
 use crate::manifest::{Manifest, PartEntry, Tombstone};
 use crate::options::millis;
-use crate::part::{MergeOptions, PartOptions, PartReader, PartRead, merge_parts};
+use crate::part::{MergeOptions, PartOptions, PartRead, PartReader, merge_parts};
 use crate::parts::{Part, PartSet, part_path};
 use crate::sync::lock;
 
@@ -71,7 +71,8 @@ fn plan(inner: &Inner, set: &PartSet, finish: bool) -> Option<Plan> {
             }
         }
     }
-    let crowded = groups(set, 0, millis(inner.options.window)).into_values().find(|parts| parts.len() >= WINDOW_PARTS_MAX);
+    let crowded =
+        groups(set, 0, millis(inner.options.window)).into_values().find(|parts| parts.len() >= WINDOW_PARTS_MAX);
     crowded.map(|parts| plan_of(&parts, 0))
 }
 
@@ -111,11 +112,12 @@ fn merge(inner: &Inner, manifest: &mut Manifest, set: &PartSet, plan: &Plan) -> 
         None => None,
         Some(_) => {
             let order = inputs.iter().map(|part| part.entry.order).min().unwrap_or(number);
-            let reader = PartReader::open(Arc::clone(&inner.disk), &path, &inner.cache)?;
+            let reader = PartReader::open(&*inner.disk, &path, &inner.cache)?;
             Some(Arc::new(Part { entry: PartEntry { number, order }, path, reader: Arc::new(reader) }))
         }
     };
-    replace(inner, manifest, &plan.numbers, replaced)
+    let incomplete = !merged.gaps.is_empty();
+    replace(inner, manifest, &plan.numbers, (replaced, incomplete))
 }
 
 /// Makes it known, on disk and then to readers, that parts are gone and one is there instead.
@@ -123,7 +125,7 @@ fn replace(
     inner: &Inner,
     manifest: &mut Manifest,
     gone: &[u64],
-    part: Option<Arc<Part>>,
+    (part, incomplete): (Option<Arc<Part>>, bool),
 ) -> Result<(), TsdbError> {
     let mut changed = manifest.clone();
     changed.parts.retain(|entry| !gone.contains(&entry.number));
@@ -146,7 +148,12 @@ fn replace(
         core.head.series_generation += 1;
     }
     for number in gone {
-        let _ = inner.disk.remove(&part_path(&inner.paths.parts, *number));
+        let path = part_path(&inner.paths.parts, *number);
+        if incomplete {
+            inner.quarantine.keep_file(&path, "replaced by a part that lacks what could not be read of this one");
+        } else {
+            let _ = inner.disk.remove(&path);
+        }
     }
     Ok(())
 }
@@ -178,7 +185,7 @@ pub(crate) fn retain(inner: &Inner, manifest: &mut Manifest) -> Result<usize, Ts
         }
     }
     if !gone.is_empty() {
-        replace(inner, manifest, &gone, None)?;
+        replace(inner, manifest, &gone, (None, false))?;
     }
     Ok(gone.len())
 }
@@ -229,7 +236,11 @@ impl Db {
         let set = Arc::clone(&inner.core().parts);
         for part in &set.parts {
             if touched(part, &set.tombstones)? {
-                let plan = Plan { numbers: vec![part.entry.number], level: part.info().level, final_form: part.info().level > 0 };
+                let plan = Plan {
+                    numbers: vec![part.entry.number],
+                    level: part.info().level,
+                    final_form: part.info().level > 0,
+                };
                 let now = Arc::clone(&inner.core().parts);
                 merge(inner, &mut manifest, &now, &plan)?;
             }
@@ -248,7 +259,8 @@ impl Db {
 /// Whether any series of a part has deleted samples.
 fn touched(part: &Part, tombstones: &[Tombstone]) -> Result<bool, TsdbError> {
     for tombstone in tombstones.iter().filter(|tombstone| part.entry.number < tombstone.below) {
-        if part.info().range.overlaps(&tombstone.range) && !part.reader.select_matchers(&tombstone.matchers)?.is_empty() {
+        if part.info().range.overlaps(&tombstone.range) && !part.reader.select_matchers(&tombstone.matchers)?.is_empty()
+        {
             return Ok(true);
         }
     }

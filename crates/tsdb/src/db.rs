@@ -302,14 +302,19 @@ struct Logged {
 impl DbAppender {
     /// Whether a reference is of this generation; one that is not is refused here.
     fn knows(&mut self, series: SeriesRef, time: Timestamp) -> bool {
-        if self.rows.is_empty() {
-            self.generation = self.inner.generation.load(Ordering::Acquire);
-        }
+        self.follow_generation();
         if (series.0 >> 32) as u32 == self.generation {
             return true;
         }
         self.refused.push(Refused { series, time, reason: Refusal::UnknownSeries });
         false
+    }
+
+    /// A batch is of the generation in which it was begun.
+    fn follow_generation(&mut self) {
+        if self.rows.is_empty() {
+            self.generation = self.inner.generation.load(Ordering::Acquire);
+        }
     }
 
     /// With whom a new series shares its times: the targets of one sender.
@@ -463,8 +468,7 @@ impl Appender for DbAppender {
     }
 
     fn append_row(&mut self, series: &[SeriesRef], time: Timestamp, values: &[f64]) {
-        let Some(first) = series.first() else { return };
-        let _ = self.rows.is_empty() && self.knows(*first, time);
+        self.follow_generation();
         let generation = u64::from(self.generation);
         if series.len() != values.len() || series.iter().any(|series| series.0 >> 32 != generation) {
             for (series, value) in series.iter().zip(values) {

@@ -59,7 +59,8 @@ fn the_log_is_as_its_page_says() {
     loop {
         match frames.next(example(page).len() as u64).expect("the disk is good") {
             Found::Record { kind: RecordKind::Series, payload, .. } => {
-                decode_series(payload, |entry| assert_eq!((entry.id, entry.labels), (7, labels()))).expect("it is whole");
+                decode_series(payload, |entry| assert_eq!((entry.id, entry.labels), (7, labels())))
+                    .expect("it is whole");
             }
             Found::Record { kind: RecordKind::Batch, payload, .. } => {
                 assert_eq!(decoder.decode(payload, &mut rows), Ok(Decoded::Whole));
@@ -148,5 +149,8 @@ fn the_checkpoint_is_as_its_page_says() {
     check(page, &disk.read_file(Path::new("db/head/0000000001.ckpt")));
     disk.write_file(Path::new("page"), &example(page));
     let saved = crate::checkpoint::load(&disk, Path::new("page")).expect("the page holds a whole one");
-    assert_eq!((saved.series[0].labels.clone(), saved.chunks.len(), saved.clocks[0].times.clone()), (labels(), 1, vec![1_000, 16_000]));
+    assert_eq!(
+        (saved.series[0].labels.clone(), saved.chunks.len(), saved.clocks[0].times.clone()),
+        (labels(), 1, vec![1_000, 16_000])
+    );
 }

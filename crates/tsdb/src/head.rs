@@ -141,7 +141,9 @@ pub(crate) fn check_histogram(value: &HistogramSample) -> Result<(), Refusal> {
     for (spans, buckets) in spans.iter().zip(buckets) {
         let described: u64 = spans.iter().map(|span| u64::from(span.length)).sum();
         if described != buckets as u64 {
-            return Err(Refusal::Invalid(format!("histogram spans describe {described} buckets, but {buckets} are given")));
+            return Err(Refusal::Invalid(format!(
+                "histogram spans describe {described} buckets, but {buckets} are given"
+            )));
         }
     }
     let custom = schema == model::histogram::CUSTOM_BUCKETS_SCHEMA;
@@ -355,7 +357,8 @@ impl Head {
         out.clear();
         let mut last = u32::MAX;
         let others = rows.late.iter().map(|row| row.id).chain(rows.rich.iter().map(|row| row.id));
-        let others = others.chain(rows.late_rich.iter().map(|row| row.id)).chain(rows.exemplars.iter().map(|(id, _)| *id));
+        let others =
+            others.chain(rows.late_rich.iter().map(|row| row.id)).chain(rows.exemplars.iter().map(|(id, _)| *id));
         for id in rows.ids.iter().copied().chain(others) {
             // Looking first keeps readers' copies from being made for nothing.
             if id != last && self.state(id).is_some_and(|state| state.logged_in != segment) {

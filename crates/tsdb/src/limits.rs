@@ -26,7 +26,9 @@ impl Census {
         *self.senders.entry(sender).or_default() += 1;
         match self.metrics.get_mut(metric) {
             Some(count) => *count += 1,
-            None => drop(self.metrics.insert(metric.into(), 1)),
+            None => {
+                self.metrics.insert(metric.into(), 1);
+            }
         }
     }
 
@@ -46,7 +48,9 @@ impl Census {
         for metric in metrics {
             match self.metrics.get_mut(metric) {
                 Some(count) => *count += 1,
-                None => drop(self.metrics.insert(metric.into(), 1)),
+                None => {
+                    self.metrics.insert(metric.into(), 1);
+                }
             }
         }
         self.created = created;
@@ -127,10 +131,7 @@ mod tests {
         check(&[], "a series without labels");
         check(&[("__name__", "up"), ("a", "b"), ("c", "d")], "labels of a series exceeded: 3 of at most 2 (up)");
         check(&[("too_long_a_name", "b")], "bytes of a label name exceeded: 15 of at most 8 (too_long_a_name)");
-        check(
-            &[("__name__", "up"), ("a", "12345")],
-            "bytes of a label value exceeded: 5 of at most 4 (label a of up)",
-        );
+        check(&[("__name__", "up"), ("a", "12345")], "bytes of a label value exceeded: 5 of at most 4 (label a of up)");
     }
 
     #[test]

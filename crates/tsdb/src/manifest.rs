@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use model::matcher::{MatchOp, Matcher, matches_all};
 use model::labels::Labels;
+use model::matcher::{MatchOp, Matcher, matches_all};
 use model::storage::{Position, TimeRange};
 use model::time::Timestamp;
 

@@ -70,7 +70,9 @@ impl MetadataStore {
         }
         texts.retain(|text| !text.targets.is_empty() || text.says(entry));
         match texts.iter_mut().find(|text| text.says(entry)) {
-            Some(text) => drop(text.targets.insert(target)),
+            Some(text) => {
+                text.targets.insert(target);
+            }
             None if texts.len() < TEXTS_PER_FAMILY_MAX => texts.push(Text {
                 kind: entry.kind.as_str().into(),
                 help: entry.help.as_str().into(),

@@ -200,14 +200,8 @@ impl Snapshot for DbSnapshot {
         }
         first.push(sources.len() as u32);
         let names = if self.pinned.parts.tombstones.is_empty() { Vec::new() } else { labels.clone() };
-        let reader = Reader {
-            inner: Arc::clone(&self.inner),
-            pinned: Arc::clone(&self.pinned),
-            first,
-            sources,
-            names,
-            range,
-        };
+        let reader =
+            Reader { inner: Arc::clone(&self.inner), pinned: Arc::clone(&self.pinned), first, sources, names, range };
         Ok(Selection {
             labels,
             samples_max: found.samples_max,

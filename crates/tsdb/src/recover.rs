@@ -123,7 +123,7 @@ fn open_parts(
     let mut gone = Vec::new();
     for entry in &manifest.parts {
         let path = part_path(&paths.parts, entry.number);
-        match PartReader::open(Arc::clone(disk), &path, cache) {
+        match PartReader::open(&**disk, &path, cache) {
             Ok(reader) => parts.push(Arc::new(Part { entry: *entry, path, reader: Arc::new(reader) })),
             Err(error) if error.is_damage() => {
                 quarantine.keep_file(&path, &error.to_string());
@@ -360,10 +360,8 @@ impl Replay<'_> {
         let rich = rows.rich.iter().map(|row| (row.id, row.time, identity_of(&row.value)));
         let floats = rows.ids.iter().zip(&rows.times).zip(&rows.values);
         for (id, time, bits) in floats.map(|((id, time), value)| (*id, *time, value.to_bits())).chain(rich) {
-            let in_part = self
-                .sealed
-                .iter()
-                .any(|sealed| seq <= sealed.cut_seq && sealed.start <= time && time <= sealed.last);
+            let in_part =
+                self.sealed.iter().any(|sealed| seq <= sealed.cut_seq && sealed.start <= time && time <= sealed.last);
             if in_part && let Some(id) = ids.get(id) {
                 self.head.see(id, time, bits);
             }

@@ -69,7 +69,7 @@ fn seal(inner: &Inner, manifest: &mut Manifest, id: u32) -> Result<(), TsdbError
     let part = match info {
         None => None,
         Some(_) => {
-            let reader = PartReader::open(Arc::clone(&inner.disk), &path, &inner.cache)?;
+            let reader = PartReader::open(&*inner.disk, &path, &inner.cache)?;
             let entry = PartEntry { number, order: number };
             Some(Arc::new(Part { entry, path: path.clone(), reader: Arc::new(reader) }))
         }
@@ -104,13 +104,17 @@ fn close_open_rows(inner: &Inner, id: u32) {
             return;
         }
         let to = (from + CHUNKS_AT_ONCE).min(chunks);
-        core.head.visit_chunks(from..to, &|chunk| chunk.knows_instance(&|instance| instance == id), &mut |chunk, cx| {
-            for at in 0..chunk.states.len() {
-                if chunk.states[at].instance == id {
-                    chunk.release(at, cx);
+        core.head.visit_chunks(
+            from..to,
+            &|chunk| chunk.knows_instance(&|instance| instance == id),
+            &mut |chunk, cx| {
+                for at in 0..chunk.states.len() {
+                    if chunk.states[at].instance == id {
+                        chunk.release(at, cx);
+                    }
                 }
-            }
-        });
+            },
+        );
         from = to;
     }
 }
@@ -132,11 +136,15 @@ fn publish(inner: &Inner, manifest: &Manifest, part: Option<Arc<Part>>, id: u32)
         let mut core = inner.core();
         core.pinned = None;
         let mut late = 0;
-        core.head.visit_chunks(from..(from + CHUNKS_AT_ONCE).min(chunks), &|chunk| chunk.knows_instance(&gone), &mut |chunk, _| {
-            let before = chunk.late.len() + chunk.late_rich.len();
-            chunk.forget_instances(&gone);
-            late += before - chunk.late.len() - chunk.late_rich.len();
-        });
+        core.head.visit_chunks(
+            from..(from + CHUNKS_AT_ONCE).min(chunks),
+            &|chunk| chunk.knows_instance(&gone),
+            &mut |chunk, _| {
+                let before = chunk.late.len() + chunk.late_rich.len();
+                chunk.forget_instances(&gone);
+                late += before - chunk.late.len() - chunk.late_rich.len();
+            },
+        );
         core.head.late_count -= late;
     }
     inner.core().head.clocks.trim(oldest.unwrap_or(i64::MAX));
@@ -161,7 +169,7 @@ impl Gathered {
     }
 
     /// The rows so far, decoded.
-    fn into_rows(&mut self) -> Result<&mut Rows, Damage> {
+    fn rows_mut(&mut self) -> Result<&mut Rows, Damage> {
         if self.rows.is_none() {
             let mut rows = Rows { times: std::mem::take(&mut self.times), ..Rows::default() };
             let mut blocks = self.blocks.as_slice();
@@ -178,17 +186,24 @@ impl Gathered {
 
 impl BlockSink for Gathered {
     fn block(&mut self, times: &[i64], values: FinalValues<'_>) -> Result<(), Damage> {
-        match (values, &mut self.rows) {
-            (FinalValues::Block(bytes), None) => {
-                self.times.extend_from_slice(times);
-                self.blocks.extend_from_slice(bytes);
-            }
-            (FinalValues::Block(bytes), Some(rows)) => {
-                rows.times.extend_from_slice(times);
-                float::decode_append(bytes, &mut rows.values)?;
-                rows.even_out()?;
-            }
-            (FinalValues::Rows(more), _) => self.into_rows()?.append(&more),
+        match values {
+            FinalValues::Rows(more) => self.rows_mut()?.append(&more),
+            FinalValues::Block(bytes) => match &mut self.rows {
+                None => {
+                    self.times.extend_from_slice(times);
+                    self.blocks.extend_from_slice(bytes);
+                }
+                Some(rows) => {
+                    let before = rows.len();
+                    rows.times.extend_from_slice(times);
+                    let whole = float::decode_append(bytes, &mut rows.values).map(|_| ());
+                    let whole = whole.and(rows.even_out());
+                    if whole.is_err() {
+                        rows.truncate(before);
+                    }
+                    return whole;
+                }
+            },
         }
         Ok(())
     }
@@ -217,11 +232,12 @@ fn write_part(
         view.read_rest(*id, instance, &mut late, &mut gaps);
         let damaged = |damage| TsdbError::damaged(&path, "a block of the head", 0)(damage);
         if !late.is_empty() || !gathered.times.windows(2).all(|pair| pair[0] < pair[1]) {
-            let rows = gathered.into_rows().map_err(damaged)?;
+            let rows = gathered.rows_mut().map_err(damaged)?;
             rows.append(&late);
             rows.put_in_order();
         }
-        let clock = view.chunks.get(*id as usize / CHUNK_SERIES).map(|chunk| chunk.states[*id as usize % CHUNK_SERIES].clock);
+        let clock =
+            view.chunks.get(*id as usize / CHUNK_SERIES).map(|chunk| chunk.states[*id as usize % CHUNK_SERIES].clock);
         let clock_key = clock.and_then(|clock| view.clocks.get(clock as usize)).map_or(0, |clock| clock.key);
         written += u64::from(add_series(&mut writer, (labels, clock_key), &gathered)?);
     }

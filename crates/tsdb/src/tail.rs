@@ -136,7 +136,7 @@ impl LogTail {
         let next = segments.iter().map(|(number, _)| *number).find(|number| *number >= self.position.segment);
         let Some(number) = next.filter(|number| *number <= end.segment) else { return Ok(false) };
         if number > self.position.segment {
-            if self.position.segment > 0 && self.position.offset > 0 {
+            if self.position.segment > 0 {
                 into.lost.push(format!("segments {} to {} of the log are gone", self.position.segment, number - 1));
             }
             self.position = Position { segment: number, offset: 0 };
@@ -165,12 +165,14 @@ impl LogTail {
                 // A damaged payload behind a good checksum would be our own mistake; its series stay unknown.
                 let _ = decode_series(payload, |entry| drop(open.labels.insert(entry.id, entry.labels)));
             }
-            Found::Record { kind: RecordKind::Batch, payload, .. } => match open.decoder.decode(payload, &mut self.rows) {
-                Ok(Decoded::Whole) if wanted => hand_out(&self.rows, &open.labels, &mut self.places, into),
-                Ok(Decoded::Whole) => {}
-                Ok(Decoded::ChainBroken) => into.lost.push("a batch whose predecessor is damaged".to_owned()),
-                Err(damage) => into.lost.push(format!("a batch that cannot be read: {damage}")),
-            },
+            Found::Record { kind: RecordKind::Batch, payload, .. } => {
+                match open.decoder.decode(payload, &mut self.rows) {
+                    Ok(Decoded::Whole) if wanted => hand_out(&self.rows, &open.labels, &mut self.places, into),
+                    Ok(Decoded::Whole) => {}
+                    Ok(Decoded::ChainBroken) => into.lost.push("a batch whose predecessor is damaged".to_owned()),
+                    Err(damage) => into.lost.push(format!("a batch that cannot be read: {damage}")),
+                }
+            }
             Found::Damage { from, to, reason } => into.lost.push(format!("bytes {from} to {to}: {reason}")),
             Found::End if current => {
                 self.position = end;

@@ -498,13 +498,7 @@ impl Chunk {
     }
 
     /// The times of all open rows of a series.
-    fn open_times(
-        &self,
-        at: usize,
-        places: &[usize],
-        times: &mut Vec<i64>,
-        cx: &Context<'_>,
-    ) -> Result<(), Damage> {
+    fn open_times(&self, at: usize, places: &[usize], times: &mut Vec<i64>, cx: &Context<'_>) -> Result<(), Damage> {
         let state = &self.states[at];
         let start = cx.instances.start_of(state.instance);
         let clock = |row| cx.clocks.time(state.clock, row);
@@ -680,7 +674,12 @@ impl Chunk {
         let final_rows: u64 = self.places.iter().map(|places| u64::from(places.rows[at])).sum();
         let late = self.late.iter().filter(|row| usize::from(row.at) == at).count()
             + self.late_rich.iter().filter(|row| usize::from(row.at) == at).count()
-            + self.rich.iter().filter(|buffer| usize::from(buffer.at) == at).map(|buffer| buffer.rows.len()).sum::<usize>();
+            + self
+                .rich
+                .iter()
+                .filter(|buffer| usize::from(buffer.at) == at)
+                .map(|buffer| buffer.rows.len())
+                .sum::<usize>();
         final_rows + u64::from(state.len) + u64::from(state.small_rows) + late as u64
     }
 
@@ -853,7 +852,11 @@ pub(crate) fn read_final<'a>(
         return Err(Damage("a block with another number of times than rows"));
     }
     let values = &body[input.position()..];
-    if form == FORM_RICH { decode_rich(values, &times[from..]).map(FinalValues::Rows) } else { Ok(FinalValues::Block(values)) }
+    if form == FORM_RICH {
+        decode_rich(values, &times[from..]).map(FinalValues::Rows)
+    } else {
+        Ok(FinalValues::Block(values))
+    }
 }
 
 fn decode_rich(bytes: &[u8], times: &[i64]) -> Result<Rows, Damage> {

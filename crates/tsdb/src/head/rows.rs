@@ -147,8 +147,7 @@ impl Rows {
         if !self.times.iter().any(|time| inside(*time)) {
             return;
         }
-        let keep: Vec<u32> =
-            (0..self.times.len() as u32).filter(|row| !inside(self.times[*row as usize])).collect();
+        let keep: Vec<u32> = (0..self.times.len() as u32).filter(|row| !inside(self.times[*row as usize])).collect();
         self.pick(&keep);
     }
 }

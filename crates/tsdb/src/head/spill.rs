@@ -146,7 +146,8 @@ impl SpillView {
         let at = u64::from(place) * 8;
         let mut header = [0; BLOCK_HEADER_BYTES];
         self.read_at(&mut header, at)?;
-        let word = |from: usize| u32::from_le_bytes([header[from], header[from + 1], header[from + 2], header[from + 3]]);
+        let word =
+            |from: usize| u32::from_le_bytes([header[from], header[from + 1], header[from + 2], header[from + 3]]);
         let (len, crc, previous) = (word(0) as usize, word(4), word(8));
         if len > BLOCK_BYTES_MAX {
             return Err(SpillError::Damaged(Damage("the length is beyond the bound")));

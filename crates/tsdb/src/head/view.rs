@@ -2,6 +2,7 @@
 
 use model::storage::TimeRange;
 
+use crate::codec::float;
 use crate::head::chunk::{CHUNK_SERIES, Chunk, FinalValues, read_final};
 use crate::head::clock::Clock;
 use crate::head::cow::CowVec;
@@ -10,7 +11,6 @@ use crate::head::rows::Rows;
 use crate::head::spill::SpillError;
 use crate::head::window::InstanceView;
 use crate::index::HeadIndexSnapshot;
-use crate::codec::float;
 use crate::log::batch::RichValue;
 
 /// What was committed when it was taken.
@@ -69,7 +69,7 @@ impl HeadView {
         let before = rows.len();
         for instance in &self.instances {
             if instance.start <= range.end.millis() && range.start.millis() <= instance.last {
-                let mut sink = RowsSink { rows, range };
+                let mut sink = RowsSink { rows: &mut *rows, range };
                 self.read_blocks(id, instance, scratch, &mut sink, gaps);
                 self.read_rest(id, instance, rows, gaps);
             }
@@ -111,8 +111,8 @@ impl HeadView {
         let clock = |clock: u32, row: u32| self.clocks.get(clock as usize)?.time(row);
         for body in scratch.bodies[..count].iter().rev() {
             scratch.times.clear();
-            let outcome = read_final(body, &clock, &mut scratch.times)
-                .and_then(|values| sink.block(&scratch.times, values));
+            let outcome =
+                read_final(body, &clock, &mut scratch.times).and_then(|values| sink.block(&scratch.times, values));
             if let Err(damage) = outcome {
                 gaps.push(format!("{}: a block of series {id}: {damage}", instance.spill.path().display()));
             }
@@ -165,10 +165,15 @@ impl BlockSink for RowsSink<'_> {
         }
         match values {
             FinalValues::Block(bytes) => {
+                let before = self.rows.len();
                 self.rows.times.extend_from_slice(times);
-                let decoded = float::decode_append(bytes, &mut self.rows.values);
-                self.rows.even_out()?;
-                decoded.map(|_| ())
+                let decoded = float::decode_append(bytes, &mut self.rows.values).map(|_| ());
+                let whole = decoded.and(self.rows.even_out());
+                if whole.is_err() {
+                    // Half a block is none.
+                    self.rows.truncate(before);
+                }
+                whole
             }
             FinalValues::Rows(more) => {
                 self.rows.append(&more);

@@ -509,7 +509,8 @@ fn take_changes(input: &mut Reader<'_>, chain: &mut Chain) -> Result<(), Damage>
         if change & 1 == 1 {
             (chain.values[index], chain.exponents[index]) = take_value(input)?;
         } else {
-            let before = scaled(chain.values[index], exponent).ok_or(Damage("a difference to a value that has none"))?;
+            let before =
+                scaled(chain.values[index], exponent).ok_or(Damage("a difference to a value that has none"))?;
             chain.values[index] = unscaled(before.wrapping_add(unzigzag(change >> 1)), exponent);
         }
     }
@@ -736,9 +737,25 @@ mod tests {
     #[test]
     fn every_bit_pattern_survives_a_chain() {
         let odd = [
-            0.0, -0.0, 1.0, 0.1, -12.34, 1e300, 5e-324, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, stale_nan(),
-            18_446_744_073_709_551_616.0, 9_007_199_254_740_993.0, 2_251_799_813_685_248.0, 0.1 + 0.2, 123_456.789_012,
-            f64::from_bits(0xfff8_dead_beef_0001), 1.5e-9, 4096.0 * 77.0,
+            0.0,
+            -0.0,
+            1.0,
+            0.1,
+            -12.34,
+            1e300,
+            5e-324,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::NAN,
+            stale_nan(),
+            18_446_744_073_709_551_616.0,
+            9_007_199_254_740_993.0,
+            2_251_799_813_685_248.0,
+            0.1 + 0.2,
+            123_456.789_012,
+            f64::from_bits(0xfff8_dead_beef_0001),
+            1.5e-9,
+            4096.0 * 77.0,
         ];
         let ids: Vec<u32> = (0..odd.len() as u32).collect();
         let mut random = Seeded::new(5);

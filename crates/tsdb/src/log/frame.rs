@@ -109,7 +109,11 @@ pub(crate) struct FrameReader {
 }
 
 enum Header {
-    Good { kind: RecordKind, seq: u64, payload: usize },
+    Good {
+        kind: RecordKind,
+        seq: u64,
+        payload: usize,
+    },
     Bad(&'static str),
     /// The file ends before the record does.
     Cut,
@@ -191,7 +195,8 @@ impl FrameReader {
         if header[..4] != RECORD_MAGIC {
             return Ok(Header::Bad("no record begins here"));
         }
-        let word = |from: usize| u32::from_le_bytes([header[from], header[from + 1], header[from + 2], header[from + 3]]);
+        let word =
+            |from: usize| u32::from_le_bytes([header[from], header[from + 1], header[from + 2], header[from + 3]]);
         let (crc, payload) = (word(4), word(8) as usize);
         let seq = u64::from(word(16)) | u64::from(word(20)) << 32;
         let kind = RecordKind::of(header[12]);

@@ -174,7 +174,7 @@ fn begin_segment(disk: &dyn Disk, folder: &Path, number: u64) -> Result<(Arc<dyn
 mod tests {
     use super::*;
     use crate::io::{Fault, FaultKind, FaultyDisk};
-    use crate::log::frame::{FrameReader, Found};
+    use crate::log::frame::{Found, FrameReader};
 
     fn read(disk: &FaultyDisk, number: u64) -> Vec<u64> {
         let file = disk.open(&segment_path(Path::new("log"), number)).expect("it exists");
@@ -218,8 +218,7 @@ mod tests {
     fn a_full_segment_is_followed_by_the_next() {
         let disk = FaultyDisk::new(3);
         disk.create_dir_all(Path::new("log")).expect("a folder");
-        let mut log =
-            LogWriter::create(Arc::new(disk.clone()), Path::new("log"), (4, 9), 100).expect("a segment");
+        let mut log = LogWriter::create(Arc::new(disk.clone()), Path::new("log"), (4, 9), 100).expect("a segment");
         for _ in 0..4 {
             log.make_ready().expect("the disk is good");
             put(&mut log);

@@ -7,13 +7,16 @@ use model::histogram::{Histogram, IntHistogram, ResetHint, Span};
 use model::labels::Labels;
 use model::matcher::{MatchOp, Matcher};
 use model::storage::{
-    Appendable, Durability, Exemplar, Metadata, Queryable, Refusal, SampleValue, Sender, SeriesRef, TimeRange, stale_nan,
+    Appendable, Durability, Exemplar, Metadata, Queryable, Refusal, SampleValue, Sender, SeriesRef, TimeRange,
+    stale_nan,
 };
 use model::time::Timestamp;
 use tsdb::io::{Disk, FaultyDisk};
 use tsdb::options::Options;
 
-use crate::world::{START, clock, column, contents, contents_of, open, open_with, options, root, scrape, sender, series};
+use crate::world::{
+    START, clock, column, contents, contents_of, open, open_with, options, root, scrape, sender, series,
+};
 
 /// Scrapes of 70 series with constants, counters, floats and special values; every 7th series misses some.
 fn fill(db: &tsdb::db::Db, from: i64, scrapes: i64) {
@@ -117,7 +120,9 @@ fn late_samples_are_taken_within_their_window_and_refused_by_name_beyond() {
         scrape(&mut *appender, &refs, START + at * 10_000, |n| n as f64);
     }
     let newest = START + 290_000;
-    for (time, value) in [(newest - 5, 7.0), (newest - 300_000, 8.0), (newest - 300_001, 9.0), (newest, 0.0), (newest, 1.0)] {
+    for (time, value) in
+        [(newest - 5, 7.0), (newest - 300_000, 8.0), (newest - 300_001, 9.0), (newest, 0.0), (newest, 1.0)]
+    {
         appender.append(refs[0], Timestamp(time), value);
     }
     appender.append(refs[1], Timestamp(START + 700_000), 1.0);
@@ -195,8 +200,7 @@ fn histograms_start_times_and_floats_live_side_by_side() {
     let (disk, clock) = (FaultyDisk::new(1), clock());
     let db = open_with(&disk, options(), &clock);
     let mut appender = db.appender(Sender("h")).expect("it is open");
-    let refs: Vec<SeriesRef> =
-        (0..3).map(|n| appender.resolve(&series("h", n)).expect("there is room")).collect();
+    let refs: Vec<SeriesRef> = (0..3).map(|n| appender.resolve(&series("h", n)).expect("there is room")).collect();
     let custom = Arc::new(Histogram {
         schema: model::histogram::CUSTOM_BUCKETS_SCHEMA,
         count: 3.0,

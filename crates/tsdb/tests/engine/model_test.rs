@@ -65,7 +65,13 @@ fn value(random: &mut Seeded, n: u64) -> (SampleValue, i64) {
         };
         return (SampleValue::IntHistogram(Arc::new(histogram)), start);
     }
-    let histogram = Histogram { count: 2.5, sum: float, negative_spans: spans, negative_buckets: vec![0.5, 2.0], ..Histogram::default() };
+    let histogram = Histogram {
+        count: 2.5,
+        sum: float,
+        negative_spans: spans,
+        negative_buckets: vec![0.5, 2.0],
+        ..Histogram::default()
+    };
     (SampleValue::Histogram(Arc::new(histogram)), start)
 }
 
