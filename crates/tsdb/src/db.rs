@@ -110,6 +110,8 @@ impl Core {
             Some(log) => log,
             None => {
                 let bytes = inner.options.segment_bytes;
+                // The disk may not have let us make them when the database was opened.
+                crate::recover::make_folders(&*inner.disk, &inner.paths).map_err(TsdbError::io(&inner.paths.root))?;
                 LogWriter::create(Arc::clone(&inner.disk), &inner.paths.log, self.log_next, bytes)?
             }
         };
@@ -209,6 +211,8 @@ pub(crate) struct Opened {
     pub(crate) quarantine: Quarantine,
     pub(crate) cache: PageCache,
     pub(crate) lost_records: u64,
+    /// Whether what was replayed is on the disk, or why it may not be.
+    pub(crate) synced: Result<(), String>,
     pub(crate) lock: Option<Box<dyn DiskLock>>,
 }
 
@@ -218,6 +222,9 @@ impl Db {
     pub fn open(root: &Path, options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Self, TsdbError> {
         let opened = crate::recover::open(root, &options, &disk, &clock)?;
         let syncer = Syncer::start(options.sync_window).map_err(TsdbError::io(root))?;
+        if let Err(reason) = opened.synced {
+            syncer.failed_before(opened.core.last_seq(), reason);
+        }
         let tails = Tails::new(&opened.manifest.tails);
         let inner = Inner {
             disk,

@@ -26,6 +26,7 @@ const MANIFEST_MAGIC: [u8; 8] = *b"WPTSMAN1";
 /// A longer one is damage.
 const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 const ENTRIES_MAX: usize = 1 << 20;
+const READ_ATTEMPTS: usize = 3;
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// A part, by the number in its name.
@@ -118,7 +119,9 @@ impl Manifest {
             Ok(false) => return Loaded::Missing,
             Err(_) => return Loaded::Damaged("cannot be looked for"),
         }
-        let Ok(bytes) = io::read_all(disk, path, MANIFEST_BYTES_MAX) else { return Loaded::Damaged("cannot be read") };
+        // More than once, because forgetting deletions is too high a price for a passing fault.
+        let mut attempts = (0..READ_ATTEMPTS).map(|_| io::read_all(disk, path, MANIFEST_BYTES_MAX));
+        let Some(bytes) = attempts.find_map(Result::ok) else { return Loaded::Damaged("cannot be read") };
         match Self::decode(&bytes) {
             Ok(manifest) => Loaded::Whole(manifest),
             Err(damage) => Loaded::Damaged(damage.0),

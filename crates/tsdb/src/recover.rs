@@ -13,6 +13,7 @@ use crate::checkpoint::{self, Saved, checkpoint_path};
 use crate::db::{Core, Opened, Paths};
 use crate::error::TsdbError;
 use crate::head::chunk::CHUNK_SERIES;
+use crate::head::spill::spill_path;
 use crate::head::{Head, drop_replayed, identity_of};
 use crate::io::{Disk, DiskLock, replace_file};
 use crate::log::batch::{BatchDecoder, BatchRows, Decoded, decode_series};
@@ -34,10 +35,11 @@ pub(crate) fn open(
 ) -> Result<Opened, TsdbError> {
     let paths = Paths::new(root);
     let quarantine = Quarantine::new(Arc::clone(disk), &paths.quarantine, Arc::clone(clock));
+    // First, because nothing of another version may be touched.
+    let known = check_format(&**disk, &paths.format)?;
     // A read-only disk does not let us make folders, and everything that is there can still be read.
     let writable = make_folders(&**disk, &paths);
     let lock = take_lock(&**disk, &paths, &writable)?;
-    let known = check_format(&**disk, &paths.format)?;
     let mut manifest = load_manifest(&**disk, &paths, &quarantine);
     let cache = PageCache::new(options.page_cache_bytes);
     let parts = open_parts(disk, &paths, &mut manifest, (&quarantine, &cache));
@@ -61,18 +63,26 @@ pub(crate) fn open(
         samples: 0,
         lost: 0,
     };
+    replay.head.instances.tick(clock.now().millis());
     let segment_max = replay.run();
+    let synced = replay.sync_segments();
     remove_leftovers(&**disk, &paths, &replay.head);
     let (head, metadata, lost) = (replay.head, replay.metadata, replay.lost);
     let (seq_max, samples) = (replay.seq_max, replay.samples);
     let mut core = Core::new(head, PartSet::new(parts, manifest.tombstones.clone()), (segment_max + 1, seq_max + 1));
     core.samples_since_checkpoint = samples;
-    Ok(Opened { paths, core, manifest, metadata, quarantine, cache, lost_records: lost, lock })
+    Ok(Opened { paths, core, manifest, metadata, quarantine, cache, lost_records: lost, synced, lock })
 }
 
-fn make_folders(disk: &dyn Disk, paths: &Paths) -> std::io::Result<()> {
+/// Makes the folders that are missing, so that they survive a power loss.
+pub(crate) fn make_folders(disk: &dyn Disk, paths: &Paths) -> std::io::Result<()> {
     for folder in [&paths.root, &paths.log, &paths.head, &paths.parts] {
         disk.create_dir_all(folder)?;
+    }
+    disk.sync_dir(&paths.root)?;
+    if let Some(parent) = paths.root.parent() {
+        // Not ours, and perhaps not ours to open.
+        let _ = disk.sync_dir(parent);
     }
     Ok(())
 }
@@ -246,6 +256,16 @@ impl Replay<'_> {
         newest
     }
 
+    /// Makes durable what was replayed: the process that wrote it may have died before it could.
+    fn sync_segments(&self) -> Result<(), String> {
+        for (number, _) in list_segments(self.disk, &self.paths.log).unwrap_or_default().iter().rev().take(2) {
+            let path = segment_path(&self.paths.log, *number);
+            let synced = self.disk.open_append(&path).and_then(|file| file.sync_data());
+            synced.map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        Ok(())
+    }
+
     fn load_checkpoint(&mut self) -> model::storage::Position {
         for number in checkpoint::list(self.disk, &self.paths.head) {
             let path = checkpoint_path(&self.paths.head, number);
@@ -281,7 +301,13 @@ impl Replay<'_> {
             let window = (instance.id, instance.start, instance.last);
             if let Err(error) = self.head.instances.restore(window, instance.spill_bytes) {
                 self.lost += 1;
-                self.quarantine.note(&self.paths.head, &format!("spill of instance {}: {error}", instance.id));
+                self.quarantine.keep_file(&spill_path(&self.paths.head, instance.id), &error.to_string());
+                // Its places mean nothing in the file that begins now.
+                for number in 0..self.head.chunks.len() {
+                    if let Some(chunk) = self.head.chunks.get_mut(number) {
+                        chunk.places.retain(|places| places.instance != instance.id);
+                    }
+                }
             }
         }
         let next_sealed = self.sealed.iter().map(|sealed| sealed.instance + 1).max().unwrap_or(0);

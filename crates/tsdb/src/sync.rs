@@ -76,6 +76,13 @@ impl Syncer {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
+    /// Records of an earlier process may not be on the disk.
+    pub(crate) fn failed_before(&self, upto: u64, reason: String) {
+        let mut state = lock(&self.shared.state);
+        state.failed = Some((0, reason));
+        state.fail_upto(upto);
+    }
+
     /// Whether every commit waits for the disk.
     pub(crate) fn every_commit(&self) -> bool {
         self.shared.window.is_zero()

@@ -40,7 +40,8 @@ fn labels(n: u64) -> Labels {
     world::series(if n < SERIES / 2 { "a" } else { "b" }, n as usize)
 }
 
-fn value(random: &mut Seeded, n: u64) -> (SampleValue, i64) {
+/// Within a batch a series has samples of one kind: floats and histograms of a batch are judged one after the other.
+fn value(random: &mut Seeded, n: u64, histograms: bool) -> (SampleValue, i64) {
     let float = match random.below(8) {
         0 => stale_nan(),
         1 => f64::from_bits(random.bits()),
@@ -50,7 +51,7 @@ fn value(random: &mut Seeded, n: u64) -> (SampleValue, i64) {
         _ => random.below(1 << 40) as f64,
     };
     let start = if n.is_multiple_of(11) { START - 77 } else { 0 };
-    if !n.is_multiple_of(13) || random.one_in(3) {
+    if !n.is_multiple_of(13) || !histograms {
         return (SampleValue::Float(float), start);
     }
     let spans = vec![Span { offset: random.below(9) as i32 - 4, length: 2 }];
@@ -109,6 +110,7 @@ impl World {
         let whole = random.one_in(2);
         let count = if whole { SERIES } else { random.below(60) };
         let scrape_time = now + random.below(5) as i64;
+        let histograms = random.one_in(2);
         (0..count)
             .map(|at| {
                 let n = if whole { at } else { random.below(SERIES) };
@@ -117,7 +119,7 @@ impl World {
                     1 => now + random.below(500) as i64,
                     _ => scrape_time,
                 };
-                let (value, start) = value(random, n);
+                let (value, start) = value(random, n, histograms);
                 (n, Timestamp(time), value, start)
             })
             .collect()

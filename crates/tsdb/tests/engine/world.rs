@@ -15,8 +15,11 @@ use tsdb::db::Db;
 use tsdb::io::{Disk, FaultyDisk};
 use tsdb::options::Options;
 
-/// The time the tests begin: somewhere within a window.
+/// The time of the first samples: somewhere within a window.
 pub(crate) const START: i64 = 1_700_000_000_000;
+
+/// The time of day when a test begins: later, so that samples may be written at once.
+pub(crate) const NOW: i64 = START + 3_600_000;
 
 pub(crate) fn root() -> &'static Path {
     Path::new("tsdb")
@@ -34,7 +37,7 @@ pub(crate) fn options() -> Options {
 }
 
 pub(crate) fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::at(Timestamp(START)))
+    Arc::new(ManualClock::at(Timestamp(NOW)))
 }
 
 #[track_caller]
