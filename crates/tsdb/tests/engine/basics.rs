@@ -15,7 +15,7 @@ use tsdb::io::{Disk, FaultyDisk};
 use tsdb::options::Options;
 
 use crate::world::{
-    START, clock, column, contents, contents_of, open, open_with, options, root, scrape, sender, series,
+    NOW, START, clock, column, contents, contents_of, open, open_with, options, root, scrape, sender, series,
 };
 
 /// Scrapes of 70 series with constants, counters, floats and special values; every 7th series misses some.
