@@ -55,8 +55,15 @@ fn ns(time: Duration, per: usize) -> f64 {
 }
 
 /// The shapes series have.
-const SHAPES: [&str; 7] =
-    ["constant", "counter, small steps", "counter, seldom", "gauge, 2 decimals", "pages of 4096", "counter, 6 decimals", "full mantissa"];
+const SHAPES: [&str; 7] = [
+    "constant",
+    "counter, small steps",
+    "counter, seldom",
+    "gauge, 2 decimals",
+    "pages of 4096",
+    "counter, 6 decimals",
+    "full mantissa",
+];
 
 fn column(shape: usize, rows: usize, random: &mut Seeded) -> Vec<f64> {
     let mut walk = random.below(1 << 30) as i64;
@@ -88,7 +95,10 @@ fn column(shape: usize, rows: usize, random: &mut Seeded) -> Vec<f64> {
 }
 
 fn codec(clock: &SystemClock) {
-    println!("\n{:24} {:>9} {:>9} {:>10} {:>9} {:>10}", "column of 1,440,000", "B/sample", "encode ns", "decode M/s", "chain B", "chain M/s");
+    println!(
+        "\n{:24} {:>9} {:>9} {:>10} {:>9} {:>10}",
+        "column of 1,440,000", "B/sample", "encode ns", "decode M/s", "chain B", "chain M/s"
+    );
     let mut all = Duration::ZERO;
     for (shape, name) in SHAPES.iter().enumerate() {
         let mut random = Seeded::new(shape as u64);
@@ -158,8 +168,9 @@ fn fleet(targets: usize, rows: usize) -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
     let mut random = Seeded::new(5);
     let mut series = Vec::new();
     for target in 0..targets {
-        let times: Vec<i64> =
-            (0..rows as i64).map(|row| 1_700_000_000_000 + target as i64 * 791 + row * 15_000 + random.below(7) as i64).collect();
+        let times: Vec<i64> = (0..rows as i64)
+            .map(|row| 1_700_000_000_000 + target as i64 * 791 + row * 15_000 + random.below(7) as i64)
+            .collect();
         for at in 0..1000 {
             let labels = Labels::from_pairs([
                 ("__name__", format!("metric_{}", at / 10)),
@@ -183,10 +194,18 @@ fn part(clock: &SystemClock) -> Result<(), TsdbError> {
     for (form, final_form) in [("blocks", false), ("final form", true)] {
         let path = Path::new("/part");
         let begin = clock.monotonic();
-        let mut writer = PartWriter::create(Arc::clone(&shared), path, PartOptions { final_form, ..PartOptions::default() })?;
+        let mut writer =
+            PartWriter::create(Arc::clone(&shared), path, PartOptions { final_form, ..PartOptions::default() })?;
         for (labels, times, values) in &series {
             let values = [Values::Floats(values)];
-            writer.add(&SeriesInput { labels, clock_key: 0, times, values: &values, start_times: None, exemplars: &[] })?;
+            writer.add(&SeriesInput {
+                labels,
+                clock_key: 0,
+                times,
+                values: &values,
+                start_times: None,
+                exemplars: &[],
+            })?;
         }
         let info = writer.finish()?;
         let written = clock.monotonic() - begin;
@@ -237,7 +256,11 @@ fn index(clock: &SystemClock) -> Result<(), TsdbError> {
         }
     }
     while head.maintain() {}
-    println!("inserted in {:.2} us each, {} B/series on the heap", ns(clock.monotonic() - begin, SERIES) / 1e3, head.heap_bytes() / SERIES);
+    println!(
+        "inserted in {:.2} us each, {} B/series on the heap",
+        ns(clock.monotonic() - begin, SERIES) / 1e3,
+        head.heap_bytes() / SERIES
+    );
 
     let disk = FaultyDisk::new(1);
     let path = Path::new("/part");
@@ -246,7 +269,14 @@ fn index(clock: &SystemClock) -> Result<(), TsdbError> {
     let mut writer = PartWriter::create(Arc::new(disk.clone()), path, PartOptions::default())?;
     let values = [Values::Floats(&[1.0])];
     for labels in &sorted {
-        writer.add(&SeriesInput { labels, clock_key: 1, times: &[1], values: &values, start_times: None, exemplars: &[] })?;
+        writer.add(&SeriesInput {
+            labels,
+            clock_key: 1,
+            times: &[1],
+            values: &values,
+            start_times: None,
+            exemplars: &[],
+        })?;
     }
     let info = writer.finish()?;
     println!("a part of them: {} B/series", info.bytes / u64::from(info.series));

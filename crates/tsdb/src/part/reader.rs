@@ -102,6 +102,9 @@ impl PartReader {
                 }
             }
         }
+        if !Footer::both_whole(&*self.file.file, &self.info.path)? {
+            self.note("one of the two footers is damaged".to_owned());
+        }
         Ok(self.problems())
     }
 
@@ -145,9 +148,10 @@ impl PartReader {
     pub(super) fn entry(&self, id: u32) -> Result<SeriesEntry, TsdbError> {
         self.check_id(id)?;
         let page = GroupedPage::holding(&self.file, PageKind::Series, SERIES_IN_GROUP, u64::from(id))?;
-        let clock_min = |clock: u32| match self.clock_entry(clock) {
-            Ok(entry) => Ok(entry.min),
-            Err(_) => Err(Damage("the clock of a series cannot be read")),
+        let clocks = self.clock_table()?;
+        let clock_min = |clock: u32| match clocks.get(clock as usize) {
+            Some(Some(entry)) => Ok(entry.min),
+            _ => Err(Damage("the clock of a series cannot be read")),
         };
         let find = || {
             let (group, place) = page.locate(u64::from(id))?;
@@ -162,15 +166,18 @@ impl PartReader {
     }
 
     pub(super) fn clock_entry(&self, clock: u32) -> Result<ClockEntry, TsdbError> {
-        let clocks = match self.clocks.get() {
-            Some(clocks) => clocks,
+        let entry = self.clock_table()?.get(clock as usize).copied().flatten();
+        entry.ok_or_else(|| self.file.damaged(PageKind::ClockTable, 0, Damage("the clock is not there")))
+    }
+
+    fn clock_table(&self) -> Result<&[Option<ClockEntry>], TsdbError> {
+        match self.clocks.get() {
+            Some(clocks) => Ok(clocks),
             None => {
                 let read = self.read_clock_table()?;
-                self.clocks.get_or_init(|| read)
+                Ok(self.clocks.get_or_init(|| read))
             }
-        };
-        let entry = clocks.get(clock as usize).copied().flatten();
-        entry.ok_or_else(|| self.file.damaged(PageKind::ClockTable, 0, Damage("the clock is not there")))
+        }
     }
 
     /// Each page of the table is there twice; what is damaged in both is missing.
@@ -186,11 +193,15 @@ impl PartReader {
             // What a damaged page had is unknown, and so is where the clocks behind it lie.
             next_offset = next_offset.filter(|_| first == clocks.len());
             clocks.resize(first, None);
-            let page = self.file.page(PageKind::ClockTable, at * 2).or_else(|error| {
-                self.note_error(&error);
-                self.file.page(PageKind::ClockTable, at * 2 + 1)
-            });
-            let (Ok(page), Some(mut offset)) = (self.noted(page), next_offset) else { continue };
+            let Some(mut offset) = next_offset else { continue };
+            let mut page = self.noted(self.file.page(PageKind::ClockTable, at * 2));
+            if page.as_ref().is_err_and(TsdbError::is_damage) {
+                page = self.noted(self.file.page(PageKind::ClockTable, at * 2 + 1));
+            }
+            let page = match page {
+                Err(error) if error.is_damage() => continue,
+                page => page?,
+            };
             self.read_clock_page(&page, &mut offset, &mut clocks)
                 .map_err(|damage| self.file.damaged(PageKind::ClockTable, twins[0].offset, damage))?;
             next_offset = Some(offset);
@@ -244,7 +255,7 @@ impl PartReader {
         let damaged = |reason| self.file.damaged(PageKind::Series, 0, Damage(reason));
         // From the series asked for down to one that stands for itself.
         let mut chain: Vec<(u32, SeriesEntry)> = Vec::new();
-        let mut at = id;
+        let (mut at, mut hops) = (id, 0);
         let mut values = loop {
             if let Some(values) = scratch.column(self.file.part, at) {
                 break values;
@@ -255,7 +266,8 @@ impl PartReader {
                 Base::Alias(distance) => (distance, true),
                 Base::Added(distance) => (distance, false),
             };
-            if chain.len() == BASES_MAX {
+            hops += 1;
+            if hops > BASES_MAX {
                 return Err(damaged("a series leans on too many others"));
             }
             let next = at.checked_add_signed(base).filter(|next| *next < self.info.series);
@@ -333,7 +345,7 @@ impl PartReader {
         into: &mut IdsBuilder<'_>,
     ) -> Result<(), TsdbError> {
         if self.rebuilt.get().is_none() {
-            let mut bytes = Vec::with_capacity(at.1);
+            let mut bytes = Vec::new();
             let read = self.file.stream(PageKind::Postings, at.0, at.1, &mut bytes).and_then(|()| {
                 symbols::add_ids(&bytes, self.info.series, into)
                     .map_err(|damage| self.file.damaged(PageKind::Postings, at.0, damage))
@@ -343,7 +355,13 @@ impl PartReader {
                 outcome => return outcome,
             }
         }
-        let rebuilt = self.rebuilt.get_or_init(|| self.rebuild_postings());
+        let rebuilt = match self.rebuilt.get() {
+            Some(rebuilt) => rebuilt,
+            None => {
+                let postings = self.rebuild_postings()?;
+                self.rebuilt.get_or_init(|| postings)
+            }
+        };
         for number in numbers {
             into.extend(rebuilt.get(number as usize).into_iter().flatten().copied());
         }
@@ -351,18 +369,21 @@ impl PartReader {
     }
 
     /// Reads the labels of all series; what cannot be read is left out.
-    fn rebuild_postings(&self) -> Vec<Vec<u32>> {
+    fn rebuild_postings(&self) -> Result<Vec<Vec<u32>>, TsdbError> {
         let values = self.names.last().map_or(0, |name| name.first as usize + name.values as usize);
         let mut postings = vec![Vec::new(); values];
         for id in 0..self.info.series {
-            let Ok(tuple) = self.noted(self.tuple(id)) else { continue };
+            let tuple = match self.noted(self.tuple(id)) {
+                Err(error) if error.is_damage() => continue,
+                tuple => tuple?,
+            };
             for value in &tuple.values {
                 if let Some(posting) = postings.get_mut(*value as usize) {
                     posting.push(id);
                 }
             }
         }
-        postings
+        Ok(postings)
     }
 
     /// Calls `visit` with each exemplar page's entries until it says false.
@@ -584,7 +605,10 @@ impl PartRead for PartReader {
         let mut entries = Vec::new();
         for (at, entry) in self.file.table.of(PageKind::Metadata).iter().enumerate() {
             // A damaged page costs its entries, not the others.
-            let Ok(page) = self.noted(self.file.page(PageKind::Metadata, at)) else { continue };
+            let page = match self.noted(self.file.page(PageKind::Metadata, at)) {
+                Err(error) if error.is_damage() => continue,
+                page => page?,
+            };
             let mut reader = Reader::new(&page);
             let mut read = || {
                 while reader.remaining() > 0 {
