@@ -12,12 +12,12 @@ use crate::codec::bytes::Reader;
 use crate::codec::{float, int};
 use crate::error::TsdbError;
 use crate::index::select::{Selector, select_prepared};
-use crate::index::{Cardinality, Ids, IdsBuilder, IndexRead, keep_top};
+use crate::index::{Cardinality, Decision, Ids, IdsBuilder, IndexRead, keep_top};
 use crate::io::Disk;
 use crate::part::cache_clock::Scratch;
 use crate::part::footer::{Footer, MAGIC, NameEntry};
 use crate::part::grouped::GroupedPage;
-use crate::part::page::{PageCache, PageFile, PageKind};
+use crate::part::page::{PageCache, PageFile, PageKind, next_part};
 use crate::part::rows::RowReader;
 use crate::part::series::{BASES_MAX, Base, SERIES_IN_GROUP, SeriesEntry};
 use crate::part::symbols::{self, VALUE_BYTES_MAX};
@@ -65,7 +65,7 @@ impl PartReader {
         file.read_at(&mut magic, 0).map_err(TsdbError::io(path))?;
         let info = footer.info(path, bytes);
         let table = std::mem::take(&mut footer.pages);
-        let file = PageFile { path: path.to_owned(), file, table, cache: cache.clone(), part: cache.next_part() };
+        let file = PageFile { path: path.to_owned(), file, table, cache: cache.clone(), part: next_part() };
         let part = Self {
             info,
             file,
@@ -337,18 +337,49 @@ impl PartReader {
         find().map_err(|damage| self.file.damaged(PageKind::Tuples, 0, damage))
     }
 
-    /// Stored postings, or the ones made anew where those are damaged.
-    fn add_posting(
+    /// The values of a label from `from` on, in order, until `visit` says false.
+    fn visit_values(
         &self,
-        at: (u64, usize),
-        numbers: std::ops::Range<u32>,
+        name: &str,
+        from: &str,
+        visit: &mut dyn FnMut(u32, &symbols::Symbol) -> bool,
+    ) -> Result<(), TsdbError> {
+        let Some(entry) = self.name(name) else { return Ok(()) };
+        let range = entry.first..entry.first + entry.values;
+        let start = if from.is_empty() { range.start } else { symbols::seek(&self.file, &range, from)? };
+        let damaged = |error| self.note_error(&error);
+        symbols::visit(&self.file, start..range.end, &damaged, &mut |number, symbol| {
+            symbol.value.as_str() < from || visit(number, symbol)
+        })
+    }
+
+    /// Stored postings that lie side by side, or the ones made anew where those are damaged.
+    fn add_postings(&self, run: &[(u32, (u64, usize))], into: &mut IdsBuilder<'_>) -> Result<(), TsdbError> {
+        let numbers = run.iter().map(|(number, _)| *number);
+        let Some((_, (offset, _))) = run.first() else { return Ok(()) };
+        let lengths: Vec<usize> = run.iter().map(|(_, (_, len))| *len).collect();
+        self.add_stored(*offset, &lengths, numbers, into)
+    }
+
+    fn add_stored(
+        &self,
+        offset: u64,
+        lengths: &[usize],
+        numbers: impl Iterator<Item = u32>,
         into: &mut IdsBuilder<'_>,
     ) -> Result<(), TsdbError> {
         if self.rebuilt.get().is_none() {
             let mut bytes = Vec::new();
-            let read = self.file.stream(PageKind::Postings, at.0, at.1, &mut bytes).and_then(|()| {
-                symbols::add_ids(&bytes, self.info.series, into)
-                    .map_err(|damage| self.file.damaged(PageKind::Postings, at.0, damage))
+            let len = lengths.iter().sum();
+            let read = self.file.stream(PageKind::Postings, offset, len, &mut bytes).and_then(|()| {
+                let mut rest = bytes.as_slice();
+                for len in lengths {
+                    let (posting, behind) = rest.split_at(*len);
+                    symbols::add_ids(posting, self.info.series, into)
+                        .map_err(|damage| self.file.damaged(PageKind::Postings, offset, damage))?;
+                    rest = behind;
+                }
+                Ok(())
             });
             match self.noted(read) {
                 Err(error) if error.is_damage() => {}
@@ -435,36 +466,38 @@ impl IndexRead for PartReader {
     fn present(&self, name: &str) -> Result<Ids, TsdbError> {
         let mut ids = IdsBuilder::default();
         if let Some(entry) = self.name(name) {
-            let at = (entry.postings.0, entry.postings.1 as usize);
-            self.add_posting(at, entry.first..entry.first + entry.values, &mut ids)?;
+            let numbers = entry.first..entry.first + entry.values;
+            self.add_stored(entry.postings.0, &[entry.postings.1 as usize], numbers, &mut ids)?;
         }
         Ok(ids.finish())
     }
 
-    fn find(&self, name: &str, value: &str) -> Result<Option<u32>, TsdbError> {
-        let mut found = None;
-        self.scan(name, value, &mut |number, text| {
-            if text == value {
-                found = Some(number);
+    fn add_value(&self, name: &str, value: &str, into: &mut IdsBuilder<'_>) -> Result<(), TsdbError> {
+        let mut decide = |text: &str| if text == value { Decision::Take } else { Decision::Stop };
+        self.add_range(name, value, &mut decide, into)
+    }
+
+    fn add_range(
+        &self,
+        name: &str,
+        from: &str,
+        decide: &mut dyn FnMut(&str) -> Decision,
+        into: &mut IdsBuilder<'_>,
+    ) -> Result<(), TsdbError> {
+        let mut taken: Vec<(u32, (u64, usize))> = Vec::new();
+        self.visit_values(name, from, &mut |number, symbol| match decide(&symbol.value) {
+            Decision::Take => {
+                taken.push((number, symbol.postings));
+                true
             }
-            false
+            Decision::Skip => true,
+            Decision::Stop => false,
         })?;
-        Ok(found)
-    }
-
-    fn scan(&self, name: &str, from: &str, visit: &mut dyn FnMut(u32, &str) -> bool) -> Result<(), TsdbError> {
-        let Some(entry) = self.name(name) else { return Ok(()) };
-        let range = entry.first..entry.first + entry.values;
-        let start = if from.is_empty() { range.start } else { symbols::seek(&self.file, &range, from)? };
-        let damaged = |error| self.note_error(&error);
-        symbols::visit(&self.file, start..range.end, &damaged, &mut |number, symbol| {
-            symbol.value.as_str() < from || visit(number, &symbol.value)
-        })
-    }
-
-    fn add_series(&self, _name: &str, place: u32, into: &mut IdsBuilder<'_>) -> Result<(), TsdbError> {
-        let symbol = self.noted(symbols::value(&self.file, place))?;
-        self.add_posting(symbol.postings, place..place + 1, into)
+        // Postings of neighbours lie side by side: one read for all of them.
+        for run in taken.chunk_by(|a, b| a.1.0.wrapping_add(a.1.1 as u64) == b.1.0) {
+            self.add_postings(run, into)?;
+        }
+        Ok(())
     }
 }
 
@@ -563,14 +596,14 @@ impl PartRead for PartReader {
             }
             _ => {
                 let mut found = Vec::new();
-                self.scan(name, "", &mut |number, value| {
-                    found.push((number, value.to_owned()));
+                self.visit_values(name, "", &mut |number, symbol| {
+                    found.push((number, symbol.postings, symbol.value.clone()));
                     true
                 })?;
-                for (number, value) in found {
-                    let mut series = IdsBuilder::within(of);
+                for (number, postings, value) in found {
                     if let Some(ids) = of {
-                        self.add_series(name, number, &mut series)?;
+                        let mut series = IdsBuilder::within(of);
+                        self.add_postings(&[(number, postings)], &mut series)?;
                         if series.finish().is_disjoint(ids) {
                             continue;
                         }
