@@ -174,7 +174,7 @@ pub(super) fn exactly(value: f64, exponent: u8) -> Option<i64> {
     let integer = if scaled.abs() < ROUNDED_MAX {
         (scaled + ROUNDER - ROUNDER) as i64
     } else if scaled.abs() < 9_223_372_036_854_775_808.0 {
-        scaled as i64
+        scaled.round() as i64
     } else {
         // 2^63 itself would saturate, and NaN is no integer.
         return None;
