@@ -54,7 +54,7 @@ impl HistogramSample {
         match (self, other) {
             (Self::Float(a), Self::Float(b)) => a.bit_eq(b),
             (Self::Int(a), Self::Int(b)) => {
-                Layout::of(self) == Layout::of(other)
+                View::of(self) == View::of(other)
                     && a.hint == b.hint
                     && (a.count, a.zero_count, a.sum.to_bits()) == (b.count, b.zero_count, b.sum.to_bits())
                     && a.positive_deltas == b.positive_deltas
@@ -74,8 +74,7 @@ impl HistogramSample {
     /// Numbers a decoder makes for it: what a budget counts.
     #[must_use]
     pub fn numbers(&self) -> usize {
-        let layout = Layout::of(self);
-        3 + layout.positive + layout.negative
+        3 + View::of(self).buckets.iter().sum::<usize>()
     }
 }
 
@@ -93,68 +92,79 @@ struct Layout {
     negative: usize,
 }
 
-impl PartialEq for Layout {
+/// A layout still in its histogram: for comparing, without a copy.
+struct View<'h> {
+    float: bool,
+    schema: i32,
+    zero_threshold: f64,
+    spans: [&'h [Span]; 2],
+    custom_values: Option<&'h [f64]>,
+    buckets: [usize; 2],
+}
+
+impl PartialEq for View<'_> {
     fn eq(&self, other: &Self) -> bool {
-        let bits =
-            |values: &Option<Arc<[f64]>>| values.as_ref().map(|v| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
-        (self.float, self.schema, self.positive, self.negative)
-            == (other.float, other.schema, other.positive, other.negative)
+        let same_bits = |a: &[f64], b: &[f64]| a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits()));
+        let same_bounds = match (self.custom_values, other.custom_values) {
+            (Some(a), Some(b)) => same_bits(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        (self.float, self.schema, self.buckets) == (other.float, other.schema, other.buckets)
             && self.zero_threshold.to_bits() == other.zero_threshold.to_bits()
-            && self.positive_spans == other.positive_spans
-            && self.negative_spans == other.negative_spans
-            && bits(&self.custom_values) == bits(&other.custom_values)
+            && self.spans == other.spans
+            && same_bounds
+    }
+}
+
+impl<'h> View<'h> {
+    fn of(sample: &'h HistogramSample) -> Self {
+        match sample {
+            HistogramSample::Int(h) => Self {
+                float: false,
+                schema: h.schema,
+                zero_threshold: h.zero_threshold,
+                spans: [&h.positive_spans, &h.negative_spans],
+                custom_values: h.custom_values.as_deref(),
+                buckets: [h.positive_deltas.len(), h.negative_deltas.len()],
+            },
+            HistogramSample::Float(h) => Self {
+                float: true,
+                schema: h.schema,
+                zero_threshold: h.zero_threshold,
+                spans: [&h.positive_spans, &h.negative_spans],
+                custom_values: h.custom_values.as_deref(),
+                buckets: [h.positive_buckets.len(), h.negative_buckets.len()],
+            },
+        }
     }
 }
 
 const FLOAT: u8 = 1;
 const CUSTOM: u8 = 2;
 
-impl Layout {
-    fn of(sample: &HistogramSample) -> Self {
-        match sample {
-            HistogramSample::Int(h) => Self {
-                float: false,
-                schema: h.schema,
-                zero_threshold: h.zero_threshold,
-                positive_spans: h.positive_spans.clone(),
-                negative_spans: h.negative_spans.clone(),
-                custom_values: h.custom_values.clone(),
-                positive: h.positive_deltas.len(),
-                negative: h.negative_deltas.len(),
-            },
-            HistogramSample::Float(h) => Self {
-                float: true,
-                schema: h.schema,
-                zero_threshold: h.zero_threshold,
-                positive_spans: h.positive_spans.clone(),
-                negative_spans: h.negative_spans.clone(),
-                custom_values: h.custom_values.clone(),
-                positive: h.positive_buckets.len(),
-                negative: h.negative_buckets.len(),
-            },
-        }
-    }
-
+impl View<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(if self.float { FLOAT } else { 0 } | if self.custom_values.is_some() { CUSTOM } else { 0 });
         put_ivarint(out, i64::from(self.schema));
         out.extend_from_slice(&self.zero_threshold.to_bits().to_le_bytes());
-        for (spans, buckets) in [(&self.positive_spans, self.positive), (&self.negative_spans, self.negative)] {
+        for (spans, buckets) in self.spans.iter().zip(self.buckets) {
             put_uvarint(out, spans.len() as u64);
-            for span in spans {
+            for span in *spans {
                 put_ivarint(out, i64::from(span.offset));
                 put_uvarint(out, u64::from(span.length));
             }
             put_uvarint(out, buckets as u64);
         }
-        if let Some(bounds) = &self.custom_values {
+        if let Some(bounds) = self.custom_values {
             put_uvarint(out, bounds.len() as u64);
-            for bound in bounds.iter() {
+            for bound in bounds {
                 out.extend_from_slice(&bound.to_bits().to_le_bytes());
             }
         }
     }
+}
 
+impl Layout {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Damage> {
         let flags = reader.u8()?;
         if flags & !(FLOAT | CUSTOM) != 0 {
@@ -191,11 +201,8 @@ fn read_spans(reader: &mut Reader<'_>) -> Result<(Vec<Span>, usize), Damage> {
 /// Whether a histogram can be stored: its spans and buckets are within the bounds.
 #[must_use]
 pub fn is_storable(sample: &HistogramSample) -> bool {
-    let layout = Layout::of(sample);
-    layout.positive_spans.len() <= SPANS_MAX
-        && layout.negative_spans.len() <= SPANS_MAX
-        && layout.positive <= BUCKETS_MAX
-        && layout.negative <= BUCKETS_MAX
+    let view = View::of(sample);
+    view.spans.iter().all(|spans| spans.len() <= SPANS_MAX) && view.buckets.iter().all(|count| *count <= BUCKETS_MAX)
 }
 
 /// How many of the samples at the front one block may hold: 128, or fewer where they are very wide.
@@ -217,11 +224,11 @@ pub fn encode(samples: &[HistogramSample], out: &mut Vec<u8>) {
     assert!((1..=BLOCK_ROWS_MAX).contains(&samples.len()), "a block has 1 to 128 rows");
     let mut body = Vec::with_capacity(256);
     encode_hints(samples, &mut body);
-    let mut layouts: Vec<Layout> = Vec::new();
+    let mut layouts: Vec<View<'_>> = Vec::new();
     let mut from = 0;
     while from < samples.len() {
-        let layout = Layout::of(&samples[from]);
-        let len = samples[from..].iter().take_while(|sample| Layout::of(sample) == layout).count();
+        let layout = View::of(&samples[from]);
+        let len = samples[from..].iter().take_while(|sample| View::of(sample) == layout).count();
         put_uvarint(&mut body, len as u64);
         // A layout is written where it is first used: the next free number means "here it comes".
         let known = layouts.iter().position(|known| *known == layout);
@@ -265,7 +272,8 @@ fn decode_hints(reader: &mut Reader<'_>, rows: usize) -> Result<Vec<ResetHint>, 
     Ok(hints)
 }
 
-fn encode_run(samples: &[HistogramSample], layout: &Layout, out: &mut Vec<u8>) {
+fn encode_run(samples: &[HistogramSample], layout: &View<'_>, out: &mut Vec<u8>) {
+    let [positive, negative] = layout.buckets;
     let sums: Vec<f64> = samples.iter().map(HistogramSample::sum).collect();
     float::encode(&sums, &mut FloatState::default(), out);
     let mut columns = ColumnEncoder { ints: IntState::default(), floats: FloatState::default(), out };
@@ -274,19 +282,19 @@ fn encode_run(samples: &[HistogramSample], layout: &Layout, out: &mut Vec<u8>) {
     if layout.float {
         columns.floats(floats.iter().map(|h| h.count));
         columns.floats(floats.iter().map(|h| h.zero_count));
-        for bucket in 0..layout.positive {
+        for bucket in 0..positive {
             columns.floats(floats.iter().map(|h| h.positive_buckets[bucket]));
         }
-        for bucket in 0..layout.negative {
+        for bucket in 0..negative {
             columns.floats(floats.iter().map(|h| h.negative_buckets[bucket]));
         }
     } else {
         columns.ints(ints.iter().map(|h| h.count as i64));
         columns.ints(ints.iter().map(|h| h.zero_count as i64));
-        for bucket in 0..layout.positive {
+        for bucket in 0..positive {
             columns.ints(ints.iter().map(|h| h.positive_deltas[bucket]));
         }
-        for bucket in 0..layout.negative {
+        for bucket in 0..negative {
             columns.ints(ints.iter().map(|h| h.negative_deltas[bucket]));
         }
     }

@@ -15,7 +15,7 @@ use model::matcher::Matcher;
 
 use crate::error::TsdbError;
 use crate::index::select::{Selector, select_prepared};
-use crate::index::{Cardinality, Ids, IdsBuilder, IndexRead, keep_top};
+use crate::index::{Cardinality, Decision, Ids, IdsBuilder, IndexRead, keep_top};
 
 /// Series in the open tail: looking through it costs a query at most some 30 µs.
 const TAIL_SERIES: usize = 256;
@@ -284,25 +284,30 @@ impl IndexRead for SegmentView<'_> {
         Ok(self.segment.name(name).map(|entry| entry.present.clone()).unwrap_or_default())
     }
 
-    fn find(&self, name: &str, value: &str) -> Result<Option<u32>, TsdbError> {
-        let Some(entry) = self.segment.name(name) else { return Ok(None) };
-        let at = self.lower_bound(entry, value);
-        let found = at < entry.to as usize && self.pairs.get(self.segment.sorted[at]).1 == value;
-        Ok(found.then_some(at as u32))
-    }
-
-    fn scan(&self, name: &str, from: &str, visit: &mut dyn FnMut(u32, &str) -> bool) -> Result<(), TsdbError> {
+    fn add_value(&self, name: &str, value: &str, into: &mut IdsBuilder<'_>) -> Result<(), TsdbError> {
         let Some(entry) = self.segment.name(name) else { return Ok(()) };
-        for at in self.lower_bound(entry, from)..entry.to as usize {
-            if !visit(at as u32, self.pairs.get(self.segment.sorted[at]).1) {
-                break;
-            }
+        let at = self.lower_bound(entry, value);
+        if at < entry.to as usize && self.pairs.get(self.segment.sorted[at]).1 == value {
+            self.segment.postings[at].add_to(into);
         }
         Ok(())
     }
 
-    fn add_series(&self, _name: &str, place: u32, into: &mut IdsBuilder<'_>) -> Result<(), TsdbError> {
-        self.segment.postings[place as usize].add_to(into);
+    fn add_range(
+        &self,
+        name: &str,
+        from: &str,
+        decide: &mut dyn FnMut(&str) -> Decision,
+        into: &mut IdsBuilder<'_>,
+    ) -> Result<(), TsdbError> {
+        let Some(entry) = self.segment.name(name) else { return Ok(()) };
+        for at in self.lower_bound(entry, from)..entry.to as usize {
+            match decide(self.pairs.get(self.segment.sorted[at]).1) {
+                Decision::Take => self.segment.postings[at].add_to(into),
+                Decision::Skip => {}
+                Decision::Stop => break,
+            }
+        }
         Ok(())
     }
 }

@@ -23,15 +23,27 @@ pub trait IndexRead {
     /// The series that have the label at all.
     fn present(&self, name: &str) -> Result<Ids, TsdbError>;
 
-    /// The place of a value among the sorted values of its label.
-    fn find(&self, name: &str, value: &str) -> Result<Option<u32>, TsdbError>;
+    /// Adds the series that have this value.
+    fn add_value(&self, name: &str, value: &str, into: &mut IdsBuilder<'_>) -> Result<(), TsdbError>;
 
-    /// Calls `visit` for the values of a label in order, from the first that is not less than `from`, until it
-    /// says false. Values that cannot be read are left out.
-    fn scan(&self, name: &str, from: &str, visit: &mut dyn FnMut(u32, &str) -> bool) -> Result<(), TsdbError>;
+    /// Shows the values of a label in order, from the first that is not less than `from`, and adds the series of
+    /// those that are taken. Values that cannot be read are left out.
+    fn add_range(
+        &self,
+        name: &str,
+        from: &str,
+        decide: &mut dyn FnMut(&str) -> Decision,
+        into: &mut IdsBuilder<'_>,
+    ) -> Result<(), TsdbError>;
+}
 
-    /// Adds the series of the value at this place.
-    fn add_series(&self, name: &str, place: u32, into: &mut IdsBuilder<'_>) -> Result<(), TsdbError>;
+/// What to do with a value that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Take,
+    Skip,
+    /// Skip it and all that follow.
+    Stop,
 }
 
 /// A union under construction: many small contributions cost little, few large ones too.

@@ -8,7 +8,7 @@ use model::matcher::{MatchOp, Matcher};
 
 use crate::error::TsdbError;
 use crate::index::pattern::{Prepared, Shape};
-use crate::index::{Ids, IdsBuilder, IndexRead};
+use crate::index::{Decision, Ids, IdsBuilder, IndexRead};
 
 /// Matchers prepared once for any number of indexes.
 pub struct Selector {
@@ -94,56 +94,38 @@ fn matching(index: &dyn IndexRead, prepared: &Prepared, within: Option<&Ids>) ->
     let name = &*prepared.matcher.name;
     let mut ids = IdsBuilder::within(within);
     match &prepared.shape {
-        None => add_value(index, name, &prepared.matcher.value, &mut ids)?,
+        // No series has an empty value.
+        None if prepared.matcher.value.is_empty() => {}
+        None => index.add_value(name, &prepared.matcher.value, &mut ids)?,
         Some(Shape::Set(values)) => {
-            for value in values {
-                add_value(index, name, value, &mut ids)?;
+            for value in values.iter().filter(|value| !value.is_empty()) {
+                index.add_value(name, value, &mut ids)?;
             }
         }
         Some(Shape::Anything | Shape::NonEmpty) => return index.present(name),
-        Some(Shape::Prefix(prefix)) => add_range(index, name, prefix, &|_| true, &mut ids)?,
-        Some(Shape::Contains(_)) => add_range(index, name, "", &|value| prepared.pattern_matches(value), &mut ids)?,
+        Some(Shape::Prefix(prefix)) => index.add_range(name, prefix, &mut within_prefix(prefix, |_| true), &mut ids)?,
+        Some(Shape::Contains(_)) => {
+            index.add_range(name, "", &mut within_prefix("", |value| prepared.pattern_matches(value)), &mut ids)?;
+        }
         Some(Shape::BeginsWith(prefixes)) => {
             let everything = prefixes.iter().any(String::is_empty);
             if everything {
                 prepared.expect_values(usize::MAX);
             }
             for prefix in prefixes {
-                add_range(index, name, prefix, &|value| prepared.pattern_matches(value), &mut ids)?;
+                let mut decide = within_prefix(prefix, |value| prepared.pattern_matches(value));
+                index.add_range(name, prefix, &mut decide, &mut ids)?;
             }
         }
     }
     Ok(ids.finish())
 }
 
-fn add_value(index: &dyn IndexRead, name: &str, value: &str, ids: &mut IdsBuilder<'_>) -> Result<(), TsdbError> {
-    // No series has an empty value.
-    if value.is_empty() {
-        return Ok(());
+/// Values that begin with `prefix` are asked about; they stand together.
+fn within_prefix<'p>(prefix: &'p str, passes: impl Fn(&str) -> bool + 'p) -> impl FnMut(&str) -> Decision + 'p {
+    move |value| match value.starts_with(prefix) {
+        true if passes(value) => Decision::Take,
+        true => Decision::Skip,
+        false => Decision::Stop,
     }
-    match index.find(name, value)? {
-        Some(place) => index.add_series(name, place, ids),
-        None => Ok(()),
-    }
-}
-
-fn add_range(
-    index: &dyn IndexRead,
-    name: &str,
-    prefix: &str,
-    passes: &dyn Fn(&str) -> bool,
-    ids: &mut IdsBuilder<'_>,
-) -> Result<(), TsdbError> {
-    let mut places = Vec::new();
-    index.scan(name, prefix, &mut |place, value| {
-        let inside = value.starts_with(prefix);
-        if inside && passes(value) {
-            places.push(place);
-        }
-        inside
-    })?;
-    for place in places {
-        index.add_series(name, place, ids)?;
-    }
-    Ok(())
 }

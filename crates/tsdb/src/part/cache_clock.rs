@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::codec::histogram::HistogramSample;
-use crate::part::series::Runs;
 
 /// Times kept decoded by one reader; at the bound all are let go and those in use come back.
 const CLOCK_TIMES_MAX: usize = 4 << 20;
@@ -29,7 +28,6 @@ pub struct Scratch {
     pub(super) integers: Vec<i64>,
     pub(super) starts: Vec<i64>,
     pub(super) histograms: Vec<HistogramSample>,
-    pub(super) runs: Runs,
 }
 
 impl Scratch {

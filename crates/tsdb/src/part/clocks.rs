@@ -5,7 +5,9 @@
 //! Not here: how a clock is read (`reader`).
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
+
+use hashbrown::DefaultHashBuilder;
 
 use crate::codec::int;
 use crate::error::TsdbError;
@@ -31,7 +33,7 @@ struct Clock {
 /// The clocks of a part being written.
 pub(super) struct ClockBook {
     clocks: Vec<Clock>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     /// By hash of the whole column.
     whole: HashMap<u64, u32>,
     /// How often a column of several runs was seen: a common one is worth a clock.
@@ -46,7 +48,7 @@ impl ClockBook {
     pub(super) fn new() -> Self {
         Self {
             clocks: Vec::new(),
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
             whole: HashMap::new(),
             scattered: HashMap::new(),
             recent: HashMap::new(),

@@ -170,6 +170,21 @@ impl Footer {
         Err(TsdbError::Damaged { path: path.to_owned(), what: "the footer", offset: size, reason: "there is none" })
     }
 
+    /// Reads both copies in full and says whether they are the same.
+    pub(super) fn both_whole(file: &dyn DiskFile, path: &Path) -> Result<bool, TsdbError> {
+        let size = file.size().map_err(TsdbError::io(path))?;
+        let mut end = [0; END_BYTES];
+        file.read_at(&mut end, size.saturating_sub(END_BYTES as u64)).map_err(TsdbError::io(path))?;
+        let len = u64::from(u32::from_le_bytes([end[0], end[1], end[2], end[3]])) + END_BYTES as u64;
+        if len > FOOTER_BYTES_MAX as u64 || len * 2 > size {
+            return Ok(false);
+        }
+        let mut both = vec![0; len as usize * 2];
+        file.read_at(&mut both, size - len * 2).map_err(TsdbError::io(path))?;
+        let (first, second) = both.split_at(len as usize);
+        Ok(first == second && Self::at(file, path, size, &end)?.is_some())
+    }
+
     /// The footer that ends at `end`; `None` where there is none or its checksum differs.
     fn at(file: &dyn DiskFile, path: &Path, end: u64, tail: &[u8; END_BYTES]) -> Result<Option<Self>, TsdbError> {
         let len = u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]) as usize;

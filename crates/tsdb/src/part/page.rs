@@ -5,7 +5,7 @@
 //! Not here: what is in a page.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -147,8 +147,11 @@ impl PageTable {
 pub struct PageCache {
     shards: Arc<[Mutex<Shard>]>,
     bytes_max: usize,
-    parts: Arc<AtomicU64>,
 }
+
+/// The number of the next part that is opened. One row for the whole process, since a reader's buffers may serve
+/// parts of different caches.
+static NEXT_PART: AtomicU64 = AtomicU64::new(0);
 
 /// So that workers of a query seldom meet.
 const SHARDS: usize = 16;
@@ -171,12 +174,7 @@ impl PageCache {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, bytes_max, parts: Arc::default() }
-    }
-
-    /// A number for a part that no other part of this cache has.
-    pub(super) fn next_part(&self) -> u64 {
-        self.parts.fetch_add(1, Ordering::Relaxed)
+        Self { shards, bytes_max }
     }
 
     /// Bytes held now.
@@ -224,6 +222,11 @@ impl PageCache {
     }
 }
 
+/// A number that no other open part has.
+pub(super) fn next_part() -> u64 {
+    NEXT_PART.fetch_add(1, Ordering::Relaxed)
+}
+
 /// The pages of one file.
 #[derive(Debug)]
 pub(super) struct PageFile {
@@ -236,10 +239,6 @@ pub(super) struct PageFile {
 }
 
 impl PageFile {
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// A checked page.
     pub(super) fn page(&self, kind: PageKind, at: usize) -> Result<Arc<[u8]>, TsdbError> {
         let entry = self.table.of(kind).get(at).ok_or(self.damaged(kind, 0, Damage("a page that is not there")))?;

@@ -12,12 +12,12 @@ use crate::codec::bytes::Reader;
 use crate::codec::{float, int};
 use crate::error::TsdbError;
 use crate::index::select::{Selector, select_prepared};
-use crate::index::{Cardinality, Ids, IdsBuilder, IndexRead, keep_top};
+use crate::index::{Cardinality, Decision, Ids, IdsBuilder, IndexRead, keep_top};
 use crate::io::Disk;
 use crate::part::cache_clock::Scratch;
 use crate::part::footer::{Footer, MAGIC, NameEntry};
 use crate::part::grouped::GroupedPage;
-use crate::part::page::{PageCache, PageFile, PageKind};
+use crate::part::page::{PageCache, PageFile, PageKind, next_part};
 use crate::part::rows::RowReader;
 use crate::part::series::{BASES_MAX, Base, SERIES_IN_GROUP, SeriesEntry};
 use crate::part::symbols::{self, VALUE_BYTES_MAX};
@@ -65,7 +65,7 @@ impl PartReader {
         file.read_at(&mut magic, 0).map_err(TsdbError::io(path))?;
         let info = footer.info(path, bytes);
         let table = std::mem::take(&mut footer.pages);
-        let file = PageFile { path: path.to_owned(), file, table, cache: cache.clone(), part: cache.next_part() };
+        let file = PageFile { path: path.to_owned(), file, table, cache: cache.clone(), part: next_part() };
         let part = Self {
             info,
             file,
@@ -101,6 +101,9 @@ impl PartReader {
                     Err(error) => return Err(error),
                 }
             }
+        }
+        if !Footer::both_whole(&*self.file.file, &self.info.path)? {
+            self.note("one of the two footers is damaged".to_owned());
         }
         Ok(self.problems())
     }
@@ -145,9 +148,10 @@ impl PartReader {
     pub(super) fn entry(&self, id: u32) -> Result<SeriesEntry, TsdbError> {
         self.check_id(id)?;
         let page = GroupedPage::holding(&self.file, PageKind::Series, SERIES_IN_GROUP, u64::from(id))?;
-        let clock_min = |clock: u32| match self.clock_entry(clock) {
-            Ok(entry) => Ok(entry.min),
-            Err(_) => Err(Damage("the clock of a series cannot be read")),
+        let clocks = self.clock_table()?;
+        let clock_min = |clock: u32| match clocks.get(clock as usize) {
+            Some(Some(entry)) => Ok(entry.min),
+            _ => Err(Damage("the clock of a series cannot be read")),
         };
         let find = || {
             let (group, place) = page.locate(u64::from(id))?;
@@ -162,15 +166,18 @@ impl PartReader {
     }
 
     pub(super) fn clock_entry(&self, clock: u32) -> Result<ClockEntry, TsdbError> {
-        let clocks = match self.clocks.get() {
-            Some(clocks) => clocks,
+        let entry = self.clock_table()?.get(clock as usize).copied().flatten();
+        entry.ok_or_else(|| self.file.damaged(PageKind::ClockTable, 0, Damage("the clock is not there")))
+    }
+
+    fn clock_table(&self) -> Result<&[Option<ClockEntry>], TsdbError> {
+        match self.clocks.get() {
+            Some(clocks) => Ok(clocks),
             None => {
                 let read = self.read_clock_table()?;
-                self.clocks.get_or_init(|| read)
+                Ok(self.clocks.get_or_init(|| read))
             }
-        };
-        let entry = clocks.get(clock as usize).copied().flatten();
-        entry.ok_or_else(|| self.file.damaged(PageKind::ClockTable, 0, Damage("the clock is not there")))
+        }
     }
 
     /// Each page of the table is there twice; what is damaged in both is missing.
@@ -186,11 +193,15 @@ impl PartReader {
             // What a damaged page had is unknown, and so is where the clocks behind it lie.
             next_offset = next_offset.filter(|_| first == clocks.len());
             clocks.resize(first, None);
-            let page = self.file.page(PageKind::ClockTable, at * 2).or_else(|error| {
-                self.note_error(&error);
-                self.file.page(PageKind::ClockTable, at * 2 + 1)
-            });
-            let (Ok(page), Some(mut offset)) = (self.noted(page), next_offset) else { continue };
+            let Some(mut offset) = next_offset else { continue };
+            let mut page = self.noted(self.file.page(PageKind::ClockTable, at * 2));
+            if page.as_ref().is_err_and(TsdbError::is_damage) {
+                page = self.noted(self.file.page(PageKind::ClockTable, at * 2 + 1));
+            }
+            let page = match page {
+                Err(error) if error.is_damage() => continue,
+                page => page?,
+            };
             self.read_clock_page(&page, &mut offset, &mut clocks)
                 .map_err(|damage| self.file.damaged(PageKind::ClockTable, twins[0].offset, damage))?;
             next_offset = Some(offset);
@@ -244,7 +255,7 @@ impl PartReader {
         let damaged = |reason| self.file.damaged(PageKind::Series, 0, Damage(reason));
         // From the series asked for down to one that stands for itself.
         let mut chain: Vec<(u32, SeriesEntry)> = Vec::new();
-        let mut at = id;
+        let (mut at, mut hops) = (id, 0);
         let mut values = loop {
             if let Some(values) = scratch.column(self.file.part, at) {
                 break values;
@@ -255,7 +266,8 @@ impl PartReader {
                 Base::Alias(distance) => (distance, true),
                 Base::Added(distance) => (distance, false),
             };
-            if chain.len() == BASES_MAX {
+            hops += 1;
+            if hops > BASES_MAX {
                 return Err(damaged("a series leans on too many others"));
             }
             let next = at.checked_add_signed(base).filter(|next| *next < self.info.series);
@@ -325,25 +337,62 @@ impl PartReader {
         find().map_err(|damage| self.file.damaged(PageKind::Tuples, 0, damage))
     }
 
-    /// Stored postings, or the ones made anew where those are damaged.
-    fn add_posting(
+    /// The values of a label from `from` on, in order, until `visit` says false.
+    fn visit_values(
         &self,
-        at: (u64, usize),
-        numbers: std::ops::Range<u32>,
+        name: &str,
+        from: &str,
+        visit: &mut dyn FnMut(u32, &symbols::Symbol) -> bool,
+    ) -> Result<(), TsdbError> {
+        let Some(entry) = self.name(name) else { return Ok(()) };
+        let range = entry.first..entry.first + entry.values;
+        let start = if from.is_empty() { range.start } else { symbols::seek(&self.file, &range, from)? };
+        let damaged = |error| self.note_error(&error);
+        symbols::visit(&self.file, start..range.end, &damaged, &mut |number, symbol| {
+            symbol.value.as_str() < from || visit(number, symbol)
+        })
+    }
+
+    /// Stored postings that lie side by side, or the ones made anew where those are damaged.
+    fn add_postings(&self, run: &[(u32, (u64, usize))], into: &mut IdsBuilder<'_>) -> Result<(), TsdbError> {
+        let numbers = run.iter().map(|(number, _)| *number);
+        let Some((_, (offset, _))) = run.first() else { return Ok(()) };
+        let lengths: Vec<usize> = run.iter().map(|(_, (_, len))| *len).collect();
+        self.add_stored(*offset, &lengths, numbers, into)
+    }
+
+    fn add_stored(
+        &self,
+        offset: u64,
+        lengths: &[usize],
+        numbers: impl Iterator<Item = u32>,
         into: &mut IdsBuilder<'_>,
     ) -> Result<(), TsdbError> {
         if self.rebuilt.get().is_none() {
-            let mut bytes = Vec::with_capacity(at.1);
-            let read = self.file.stream(PageKind::Postings, at.0, at.1, &mut bytes).and_then(|()| {
-                symbols::add_ids(&bytes, self.info.series, into)
-                    .map_err(|damage| self.file.damaged(PageKind::Postings, at.0, damage))
+            let mut bytes = Vec::new();
+            let len = lengths.iter().sum();
+            let read = self.file.stream(PageKind::Postings, offset, len, &mut bytes).and_then(|()| {
+                let mut rest = bytes.as_slice();
+                for len in lengths {
+                    let (posting, behind) = rest.split_at(*len);
+                    symbols::add_ids(posting, self.info.series, into)
+                        .map_err(|damage| self.file.damaged(PageKind::Postings, offset, damage))?;
+                    rest = behind;
+                }
+                Ok(())
             });
             match self.noted(read) {
                 Err(error) if error.is_damage() => {}
                 outcome => return outcome,
             }
         }
-        let rebuilt = self.rebuilt.get_or_init(|| self.rebuild_postings());
+        let rebuilt = match self.rebuilt.get() {
+            Some(rebuilt) => rebuilt,
+            None => {
+                let postings = self.rebuild_postings()?;
+                self.rebuilt.get_or_init(|| postings)
+            }
+        };
         for number in numbers {
             into.extend(rebuilt.get(number as usize).into_iter().flatten().copied());
         }
@@ -351,18 +400,21 @@ impl PartReader {
     }
 
     /// Reads the labels of all series; what cannot be read is left out.
-    fn rebuild_postings(&self) -> Vec<Vec<u32>> {
+    fn rebuild_postings(&self) -> Result<Vec<Vec<u32>>, TsdbError> {
         let values = self.names.last().map_or(0, |name| name.first as usize + name.values as usize);
         let mut postings = vec![Vec::new(); values];
         for id in 0..self.info.series {
-            let Ok(tuple) = self.noted(self.tuple(id)) else { continue };
+            let tuple = match self.noted(self.tuple(id)) {
+                Err(error) if error.is_damage() => continue,
+                tuple => tuple?,
+            };
             for value in &tuple.values {
                 if let Some(posting) = postings.get_mut(*value as usize) {
                     posting.push(id);
                 }
             }
         }
-        postings
+        Ok(postings)
     }
 
     /// Calls `visit` with each exemplar page's entries until it says false.
@@ -414,36 +466,38 @@ impl IndexRead for PartReader {
     fn present(&self, name: &str) -> Result<Ids, TsdbError> {
         let mut ids = IdsBuilder::default();
         if let Some(entry) = self.name(name) {
-            let at = (entry.postings.0, entry.postings.1 as usize);
-            self.add_posting(at, entry.first..entry.first + entry.values, &mut ids)?;
+            let numbers = entry.first..entry.first + entry.values;
+            self.add_stored(entry.postings.0, &[entry.postings.1 as usize], numbers, &mut ids)?;
         }
         Ok(ids.finish())
     }
 
-    fn find(&self, name: &str, value: &str) -> Result<Option<u32>, TsdbError> {
-        let mut found = None;
-        self.scan(name, value, &mut |number, text| {
-            if text == value {
-                found = Some(number);
+    fn add_value(&self, name: &str, value: &str, into: &mut IdsBuilder<'_>) -> Result<(), TsdbError> {
+        let mut decide = |text: &str| if text == value { Decision::Take } else { Decision::Stop };
+        self.add_range(name, value, &mut decide, into)
+    }
+
+    fn add_range(
+        &self,
+        name: &str,
+        from: &str,
+        decide: &mut dyn FnMut(&str) -> Decision,
+        into: &mut IdsBuilder<'_>,
+    ) -> Result<(), TsdbError> {
+        let mut taken: Vec<(u32, (u64, usize))> = Vec::new();
+        self.visit_values(name, from, &mut |number, symbol| match decide(&symbol.value) {
+            Decision::Take => {
+                taken.push((number, symbol.postings));
+                true
             }
-            false
+            Decision::Skip => true,
+            Decision::Stop => false,
         })?;
-        Ok(found)
-    }
-
-    fn scan(&self, name: &str, from: &str, visit: &mut dyn FnMut(u32, &str) -> bool) -> Result<(), TsdbError> {
-        let Some(entry) = self.name(name) else { return Ok(()) };
-        let range = entry.first..entry.first + entry.values;
-        let start = if from.is_empty() { range.start } else { symbols::seek(&self.file, &range, from)? };
-        let damaged = |error| self.note_error(&error);
-        symbols::visit(&self.file, start..range.end, &damaged, &mut |number, symbol| {
-            symbol.value.as_str() < from || visit(number, &symbol.value)
-        })
-    }
-
-    fn add_series(&self, _name: &str, place: u32, into: &mut IdsBuilder<'_>) -> Result<(), TsdbError> {
-        let symbol = self.noted(symbols::value(&self.file, place))?;
-        self.add_posting(symbol.postings, place..place + 1, into)
+        // Postings of neighbours lie side by side: one read for all of them.
+        for run in taken.chunk_by(|a, b| a.1.0.wrapping_add(a.1.1 as u64) == b.1.0) {
+            self.add_postings(run, into)?;
+        }
+        Ok(())
     }
 }
 
@@ -542,14 +596,14 @@ impl PartRead for PartReader {
             }
             _ => {
                 let mut found = Vec::new();
-                self.scan(name, "", &mut |number, value| {
-                    found.push((number, value.to_owned()));
+                self.visit_values(name, "", &mut |number, symbol| {
+                    found.push((number, symbol.postings, symbol.value.clone()));
                     true
                 })?;
-                for (number, value) in found {
-                    let mut series = IdsBuilder::within(of);
+                for (number, postings, value) in found {
                     if let Some(ids) = of {
-                        self.add_series(name, number, &mut series)?;
+                        let mut series = IdsBuilder::within(of);
+                        self.add_postings(&[(number, postings)], &mut series)?;
                         if series.finish().is_disjoint(ids) {
                             continue;
                         }
@@ -584,7 +638,10 @@ impl PartRead for PartReader {
         let mut entries = Vec::new();
         for (at, entry) in self.file.table.of(PageKind::Metadata).iter().enumerate() {
             // A damaged page costs its entries, not the others.
-            let Ok(page) = self.noted(self.file.page(PageKind::Metadata, at)) else { continue };
+            let page = match self.noted(self.file.page(PageKind::Metadata, at)) {
+                Err(error) if error.is_damage() => continue,
+                page => page?,
+            };
             let mut reader = Reader::new(&page);
             let mut read = || {
                 while reader.remaining() > 0 {
