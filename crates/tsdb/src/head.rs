@@ -146,6 +146,9 @@ pub(crate) fn check_histogram(value: &HistogramSample) -> Result<(), Refusal> {
             )));
         }
     }
+    if !histogram::is_storable(value) {
+        return Err(Refusal::Invalid("a histogram with more spans or buckets than can be stored".to_owned()));
+    }
     let custom = schema == model::histogram::CUSTOM_BUCKETS_SCHEMA;
     if !custom && !(-9..=52).contains(&schema) {
         return Err(Refusal::Invalid(format!("histogram schema {schema} is not known")));

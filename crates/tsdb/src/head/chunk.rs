@@ -11,14 +11,13 @@ use model::storage::STALE_NAN_BITS;
 
 use crate::codec::bytes::Reader;
 use crate::codec::float::{self, FloatState};
-use crate::codec::histogram::HistogramSample;
 use crate::codec::int::{self, IntState};
-use crate::codec::{BLOCK_ROWS_MAX, Damage, histogram};
+use crate::codec::{BLOCK_ROWS_MAX, Damage};
 use crate::head::clock::Clocks;
 use crate::head::rows::Rows;
 use crate::head::spill::Place;
 use crate::head::window::Instances;
-use crate::log::batch::RichValue;
+use crate::log::batch::{RichValue, put_histograms, take_histograms};
 
 mod saved;
 
@@ -814,9 +813,7 @@ fn encode_rich(rows: &[RichSample], at: usize, body: &mut Vec<u8>) {
     if !floats.is_empty() {
         float::encode(&floats, &mut FloatState::default(), body);
     }
-    if !histograms.is_empty() {
-        histogram::encode(&histograms, body);
-    }
+    put_histograms(&histograms, body);
 }
 
 /// A final block as a seal wants it: its times, and its values encoded where they may be copied through.
@@ -864,15 +861,12 @@ fn decode_rich(bytes: &[u8], times: &[i64]) -> Result<Rows, Damage> {
     let used = int::decode_append(bytes, &mut starts)?;
     let mut input = Reader::new(&bytes[used..]);
     let kinds = input.take(times.len())?;
-    let mut rest = input.take(input.remaining())?;
-    let (mut floats, mut histograms): (Vec<f64>, Vec<HistogramSample>) = (Vec::new(), Vec::new());
+    let mut floats: Vec<f64> = Vec::new();
     if kinds.contains(&0) {
-        let used = float::decode_append(rest, &mut floats)?;
-        rest = &rest[used..];
+        let used = float::decode_append(&bytes[used + input.position()..], &mut floats)?;
+        input.take(used)?;
     }
-    if kinds.contains(&1) {
-        histogram::decode_append(rest, &mut histograms)?;
-    }
+    let histograms = take_histograms(&mut input, kinds.iter().filter(|kind| **kind != 0).count())?;
     let (mut floats, mut histograms) = (floats.into_iter(), histograms.into_iter());
     let mut rows = Rows::default();
     for (index, (kind, time)) in kinds.iter().zip(times).enumerate() {

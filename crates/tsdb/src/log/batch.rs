@@ -22,8 +22,6 @@ const CHAIN_RECORDS_MAX: u8 = 32;
 pub(crate) const SAMPLES_MAX: usize = 16 << 20;
 /// More labels of one series, or bytes of one text, are damage.
 const TEXT_BYTES_MAX: usize = 16 << 20;
-/// Rows of one histogram block, as the codec bounds them.
-const HISTOGRAM_ROWS_MAX: usize = 128;
 
 const CHAINED: u8 = 1;
 const HAS_FLOATS: u8 = 2;
@@ -310,9 +308,27 @@ pub(crate) fn put_rich(rich: &[RichRow], out: &mut Vec<u8>) {
             }
         }
     }
-    for block in histograms.chunks(HISTOGRAM_ROWS_MAX) {
+    put_histograms(&histograms, out);
+}
+
+/// Histograms in as many blocks as they need.
+pub(crate) fn put_histograms(mut histograms: &[HistogramSample], out: &mut Vec<u8>) {
+    while !histograms.is_empty() {
+        let (block, rest) = histograms.split_at(histogram::rows_that_fit(histograms));
         histogram::encode(block, out);
+        histograms = rest;
     }
+}
+
+/// The inverse of [`put_histograms`].
+pub(crate) fn take_histograms(input: &mut Reader<'_>, count: usize) -> Result<Vec<HistogramSample>, Damage> {
+    let mut histograms = Vec::new();
+    while histograms.len() < count {
+        let mut ahead = *input;
+        let used = histogram::decode_append(ahead.take(ahead.remaining())?, &mut histograms)?;
+        input.take(used)?;
+    }
+    if histograms.len() == count { Ok(histograms) } else { Err(Damage("more histograms than rows")) }
 }
 
 /// Labels as count and texts.
@@ -550,19 +566,9 @@ pub(crate) fn take_rich(input: &mut Reader<'_>, rich: &mut Vec<RichRow>) -> Resu
         };
         rich.push(RichRow { id, time, start, value });
     }
-    let mut histograms = Vec::new();
-    for rows in pending.chunks(HISTOGRAM_ROWS_MAX) {
-        histograms.clear();
-        let mut ahead = *input;
-        let rest = ahead.take(ahead.remaining())?;
-        let used = histogram::decode_append(rest, &mut histograms)?;
-        input.take(used)?;
-        if histograms.len() != rows.len() {
-            return Err(Damage("a block holds another number of histograms than the batch says"));
-        }
-        for (row, histogram) in rows.iter().zip(histograms.drain(..)) {
-            rich[*row].value = RichValue::Histogram(histogram);
-        }
+    let histograms = take_histograms(input, pending.len())?;
+    for (row, histogram) in pending.into_iter().zip(histograms) {
+        rich[row].value = RichValue::Histogram(histogram);
     }
     Ok(())
 }
