@@ -77,6 +77,7 @@ impl Spill {
         self.view.written + self.view.pending.len() as u64
     }
 
+    #[cfg(test)]
     pub(crate) fn pending_bytes(&self) -> usize {
         self.view.pending.len()
     }

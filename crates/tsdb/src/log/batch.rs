@@ -115,11 +115,6 @@ impl Chain {
     pub(crate) fn restart(&mut self) {
         self.records = 0;
     }
-
-    /// Bytes on the heap.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.ids.capacity() * 4 + self.values.capacity() * 8 + self.exponents.capacity()
-    }
 }
 
 /// `value` · 10^`exponent`, if dividing it again gives back the same bits.
