@@ -1,7 +1,7 @@
 //! Figures of the lower half of the storage: encoding, decoding, parts and indexes, on data made here.
 //!
-//! `cargo run --release -p tsdb --example bench [codec|part|index]…`; nothing named means all. One thread, its time on
-//! the processor (Linux), the best of some passes.
+//! `cargo run --release -p tsdb --example bench [codec|part|index]…`; nothing named means all. One thread, wall time
+//! of the best of some passes: run it on a quiet machine.
 #![allow(clippy::print_stdout, reason = "a benchmark's figures go to the terminal")]
 
 use std::hint::black_box;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use model::labels::Labels;
 use model::matcher::{MatchOp, Matcher};
 use model::storage::TimeRange;
+use model::time::{Clock, SystemClock};
 use tsdb::codec::float::{self, FloatState};
 use tsdb::codec::{BLOCK_ROWS_MAX, chain};
 use tsdb::error::TsdbError;
@@ -26,7 +27,7 @@ use tsdb::seeded::Seeded;
 fn main() -> Result<(), TsdbError> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|arg| arg == name);
-    let clock = CpuClock;
+    let clock = SystemClock::new();
     if wants("codec") {
         codec(&clock);
     }
@@ -39,18 +40,8 @@ fn main() -> Result<(), TsdbError> {
     Ok(())
 }
 
-/// Time this thread was on a processor, so that a busy machine does not change the figures much.
-struct CpuClock;
-
-impl CpuClock {
-    fn monotonic(&self) -> Duration {
-        let spent = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-        Duration::from_nanos(spent.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
-    }
-}
-
 /// The shortest of some passes.
-fn best(clock: &CpuClock, passes: usize, mut run: impl FnMut()) -> Duration {
+fn best(clock: &SystemClock, passes: usize, mut run: impl FnMut()) -> Duration {
     let pass = |_| {
         let begin = clock.monotonic();
         run();
@@ -103,7 +94,7 @@ fn column(shape: usize, rows: usize, random: &mut Seeded) -> Vec<f64> {
     (0..rows).map(next).collect()
 }
 
-fn codec(clock: &CpuClock) {
+fn codec(clock: &SystemClock) {
     println!(
         "\n{:24} {:>9} {:>9} {:>10} {:>9} {:>10}",
         "column of 1,440,000", "B/sample", "encode ns", "decode M/s", "chain B", "chain M/s"
@@ -142,7 +133,7 @@ fn codec(clock: &CpuClock) {
     micro(clock);
 }
 
-fn decode_time(clock: &CpuClock, bytes: &[u8]) -> Duration {
+fn decode_time(clock: &SystemClock, bytes: &[u8]) -> Duration {
     let mut values = Vec::with_capacity(BLOCK_ROWS_MAX * 32);
     best(clock, 3, || {
         let mut rest = bytes;
@@ -156,7 +147,7 @@ fn decode_time(clock: &CpuClock, bytes: &[u8]) -> Duration {
 }
 
 /// Blocks of 16, as the head makes them, and eight of them to one of 128.
-fn micro(clock: &CpuClock) {
+fn micro(clock: &SystemClock) {
     let mut random = Seeded::new(9);
     let columns: Vec<Vec<f64>> = (0..1000).map(|at| column(at % 6, 1440, &mut random)).collect();
     let mut bytes = Vec::new();
@@ -194,7 +185,7 @@ fn fleet(targets: usize, rows: usize) -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
     series
 }
 
-fn part(clock: &CpuClock) -> Result<(), TsdbError> {
+fn part(clock: &SystemClock) -> Result<(), TsdbError> {
     let series = fleet(10, 1440);
     let samples = series.len() * 1440;
     println!("\na part of {} series x 1440 rows", series.len());
@@ -244,7 +235,7 @@ fn part(clock: &CpuClock) -> Result<(), TsdbError> {
     Ok(())
 }
 
-fn index(clock: &CpuClock) -> Result<(), TsdbError> {
+fn index(clock: &SystemClock) -> Result<(), TsdbError> {
     const SERIES: usize = 1_000_000;
     println!("\nan index of {SERIES} series");
     let labels = |at: usize| {

@@ -5,9 +5,7 @@
 //! Not here: how a clock is read (`reader`).
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasher;
-
-use hashbrown::DefaultHashBuilder;
+use std::hash::{BuildHasher, RandomState};
 
 use crate::codec::int;
 use crate::error::TsdbError;
@@ -33,7 +31,7 @@ struct Clock {
 /// The clocks of a part being written.
 pub(super) struct ClockBook {
     clocks: Vec<Clock>,
-    hasher: DefaultHashBuilder,
+    hasher: RandomState,
     /// By hash of the whole column.
     whole: HashMap<u64, u32>,
     /// How often a column of several runs was seen: a common one is worth a clock.
@@ -48,7 +46,7 @@ impl ClockBook {
     pub(super) fn new() -> Self {
         Self {
             clocks: Vec::new(),
-            hasher: DefaultHashBuilder::default(),
+            hasher: RandomState::new(),
             whole: HashMap::new(),
             scattered: HashMap::new(),
             recent: HashMap::new(),
