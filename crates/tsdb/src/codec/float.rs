@@ -169,14 +169,17 @@ pub(super) fn smallest_exponent(value: f64) -> Option<u8> {
 
 /// The integer i with i / 10^e the value, bit for bit.
 pub(super) fn exactly(value: f64, exponent: u8) -> Option<i64> {
-    let scaled = value * POW10[usize::from(exponent)];
-    // 2^63 itself would saturate.
-    if scaled.abs() >= 9_223_372_036_854_775_808.0 {
+    let power = POW10[usize::from(exponent)];
+    let scaled = value * power;
+    let integer = if scaled.abs() < ROUNDED_MAX {
+        (scaled + ROUNDER - ROUNDER) as i64
+    } else if scaled.abs() < 9_223_372_036_854_775_808.0 {
+        scaled.round() as i64
+    } else {
+        // 2^63 itself would saturate, and NaN is no integer.
         return None;
-    }
-    let integer = scaled.round() as i64;
-    let back = integer as f64 / POW10[usize::from(exponent)];
-    (back.to_bits() == value.to_bits()).then_some(integer)
+    };
+    ((integer as f64 / power).to_bits() == value.to_bits()).then_some(integer)
 }
 
 /// One pass without branches, for magnitudes below 2^51. A value that fails stands as its neighbour, so that the
@@ -188,7 +191,9 @@ fn convert(values: &[f64], exponent: u8, integers: &mut Integers) {
         let shifted = value * power + ROUNDER;
         let rounded = shifted - ROUNDER;
         *integer = (shifted.to_bits() as i64).wrapping_sub(ROUNDER.to_bits() as i64);
-        *failed = (rounded / power).to_bits() != value.to_bits() || !(rounded.abs() < ROUNDED_MAX);
+        // False for NaN, which would otherwise come back as itself.
+        let within = rounded.abs() < ROUNDED_MAX;
+        *failed = (rounded / power).to_bits() != value.to_bits() || !within;
         failures += u64::from(*failed);
     }
     integers.failures = failures as usize;

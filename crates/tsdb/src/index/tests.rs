@@ -79,19 +79,19 @@ fn check(index: &HeadIndex, all: &[Labels]) {
 fn the_head_index_finds_what_a_look_at_every_series_finds() {
     let index = HeadIndex::new();
     let mut all = Vec::new();
-    for at in 0..5000 {
+    for at in 0..2500 {
         let labels = series(at);
         assert_eq!(index.insert(&labels), at as u32);
         assert_eq!(index.insert(&labels), at as u32, "the second time it is there");
         all.push(labels);
-        if [0, 1, 100, 255, 256, 300, 3000].contains(&at) {
+        if [0, 1, 255, 256, 300].contains(&at) {
             check(&index, &all);
         }
     }
     check(&index, &all);
     while index.maintain() {}
     check(&index, &all);
-    assert!(index.heap_bytes() > 5000 * 20);
+    assert!(index.heap_bytes() > 2500 * 20);
 }
 
 #[test]
@@ -140,11 +140,11 @@ fn readers_and_a_writer_go_on_side_by_side() {
 #[test]
 fn a_rebuilt_index_has_the_kept_series_in_the_same_order() {
     let index = HeadIndex::new();
-    let all: Vec<Labels> = (0..3000).map(series).collect();
+    let all: Vec<Labels> = (0..1200).map(series).collect();
     for labels in &all {
         index.insert(labels);
     }
-    let keep: Ids = (0..3000u32).filter(|id| id % 3 != 1).collect();
+    let keep: Ids = (0..1200u32).filter(|id| id % 3 != 1).collect();
     let (rebuilt, ids) = index.rebuild(&keep);
     let kept: Vec<Labels> = keep.iter().map(|id| all[id as usize].clone()).collect();
     check(&rebuilt, &kept);

@@ -5,7 +5,9 @@
 //! Not here: how a clock is read (`reader`).
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
+
+use hashbrown::DefaultHashBuilder;
 
 use crate::codec::int;
 use crate::error::TsdbError;
@@ -31,7 +33,7 @@ struct Clock {
 /// The clocks of a part being written.
 pub(super) struct ClockBook {
     clocks: Vec<Clock>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     /// By hash of the whole column.
     whole: HashMap<u64, u32>,
     /// How often a column of several runs was seen: a common one is worth a clock.
@@ -46,7 +48,7 @@ impl ClockBook {
     pub(super) fn new() -> Self {
         Self {
             clocks: Vec::new(),
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
             whole: HashMap::new(),
             scattered: HashMap::new(),
             recent: HashMap::new(),
@@ -104,7 +106,7 @@ impl ClockBook {
     }
 
     /// Whether these are all rows of the clock; after [`ClockBook::close`].
-    pub(super) fn is_whole(&self, id: u32, runs: &Runs) -> bool {
+    pub(super) fn is_whole(&self, id: u32, runs: &[(u32, u32)]) -> bool {
         *runs == [(0, self.clocks[id as usize].rows)]
     }
 
@@ -226,8 +228,8 @@ mod tests {
         assert_eq!(book.place(1, &gap), (0, vec![(0, 10), (50, 60)]), "with a gap");
         assert_eq!(book.place(1, &[500, 1500]), (1, vec![(0, 2)]), "other times");
         book.close();
-        assert!(book.is_whole(0, &vec![(0, 120)]));
-        assert!(!book.is_whole(0, &vec![(0, 100)]));
+        assert!(book.is_whole(0, &[(0, 120)]));
+        assert!(!book.is_whole(0, &[(0, 100)]));
         assert_eq!(book.range(0), (0, 119_000));
     }
 

@@ -89,7 +89,7 @@ fn contents(series: usize, rows: i64, random: &mut Seeded) -> Contents {
                 7 => Row::Float(f64::from_bits(0x7ff0_0000_0000_0002).to_bits()),
                 _ => Row::Float((walk as f64 / 10.0).to_bits()),
             };
-            let start = if at % 5 == 0 { 1000 + row / 60 } else { 0 };
+            let start = if at.is_multiple_of(5) { 1000 + row / 60 } else { 0 };
             samples.insert(1_700_000_000_000 + target as i64 * 137 + row * 15_000 + own, (value, start));
         }
         contents.insert(labels(&format!("metric_{}", at / 6), target, at % 6 / 3), samples);
@@ -229,7 +229,7 @@ fn cut(contents: &Contents, range: TimeRange) -> Contents {
 #[test]
 fn what_goes_in_comes_out_in_every_form_and_range() {
     let mut random = Seeded::new(41);
-    for (series, rows) in [(1, 1), (7, 40), (60, 480), (300, 30), (12, 6000)] {
+    for (series, rows) in [(1, 1), (7, 40), (60, 480), (300, 30), (8, 5000)] {
         let contents = contents(series, rows, &mut random);
         for (final_form, encoded) in [(false, false), (false, true), (true, false)] {
             let disk = disk();
@@ -321,34 +321,36 @@ fn matchers_find_what_a_look_at_every_series_finds() {
 
 /// A part small enough to break everywhere.
 fn small() -> Contents {
-    let mut contents = contents(9, 20, &mut Seeded::new(2));
-    for (at, bound) in ["0.1", "1", "10", "+Inf"].iter().enumerate() {
+    let mut contents = contents(8, 7, &mut Seeded::new(2));
+    for (at, bound) in ["0.1", "10", "+Inf"].iter().enumerate() {
         let labels =
             Labels::from_pairs([("__name__", "h_bucket"), ("le", bound), ("instance", "host-0:9100"), ("job", "node")]);
-        let samples = (0..20).map(|row| {
-            (1_700_000_000_000 + row * 15_000, (Row::Float(((row * 7 + 3) as f64 * 1000.0 + at as f64).to_bits()), 0))
+        let samples = (0..7).map(|row| {
+            (
+                1_700_000_000_000 + row * 15_000,
+                (Row::Float(((row * row * 7919 % 1000 + row * 1000) as f64 * 1000.0 + at as f64).to_bits()), 0),
+            )
         });
         contents.insert(labels, samples.collect());
     }
     contents
 }
 
-/// Everything that is read is what was written; what is missing was named.
-fn check_damaged(disk: &FaultyDisk, contents: &Contents, what: &str) -> usize {
+/// Everything that is read is what was written; what is missing was named. Gives the defects found, `None` where the
+/// part cannot even be opened.
+fn check_damaged(disk: &FaultyDisk, contents: &Contents, what: &str) -> Option<usize> {
     let part = match open(disk, PATH) {
         Ok(part) => part,
         Err(error) => {
             assert!(error.is_damage() || matches!(error, TsdbError::Io { .. } | TsdbError::UnknownVersion { .. }));
-            return contents.len();
+            return None;
         }
     };
     let (read, complete) = read_all(&part, TimeRange::ALL);
-    let mut missing = 0;
     for (labels, samples) in contents {
         let found = read.get(labels);
         let rows = samples.len() - found.map_or(0, Samples::len);
         assert!(!complete || rows == 0, "{what}: {labels} lacks {rows} rows and nothing was said");
-        missing += usize::from(rows > 0);
         for (time, (value, start)) in found.into_iter().flatten() {
             let (expected, expected_start) = &samples[time];
             assert_eq!(value, expected, "{what}: {labels} at {time}");
@@ -371,8 +373,8 @@ fn check_damaged(disk: &FaultyDisk, contents: &Contents, what: &str) -> usize {
             assert_eq!(exemplars, exemplars_of(&labels, &contents[&labels]), "{what}");
         }
     }
-    let _ = (part.metadata(), part.cardinality(5), part.verify(), part.label_values("job", None));
-    missing
+    let _ = (part.metadata(), part.cardinality(5), part.label_values("job", None));
+    Some(part.verify().expect("the disk itself works").len())
 }
 
 #[test]
@@ -382,18 +384,13 @@ fn a_flipped_bit_anywhere_is_never_a_wrong_value() {
         let whole = disk();
         write(&whole, PATH, &contents, PartOptions { final_form, ..PartOptions::default() }, false).unwrap();
         let bytes = whole.read_file(Path::new(PATH));
-        let mut all_lost = 0;
         for at in 0..bytes.len() {
             let disk = whole.kill();
             disk.flip_bit(Path::new(PATH), at as u64, (at % 8) as u8);
-            all_lost += usize::from(
-                check_damaged(&disk, &contents, &format!("bit at {at}")) == contents.len()
-                    && open(&disk, PATH).is_err(),
-            );
-            let problems = open(&disk, PATH).map_or(1, |part| part.verify().unwrap().len());
-            assert!(problems > 0, "the flipped bit at {at} was not found");
+            let problems = check_damaged(&disk, &contents, &format!("bit at {at}"));
+            assert!(problems.is_some(), "no single bit may cost the whole part, as did one at {at}");
+            assert!(problems > Some(0), "the flipped bit at {at} was not found");
         }
-        assert_eq!(all_lost, 0, "no single bit may cost the whole part");
     }
 }
 
@@ -409,7 +406,7 @@ fn a_cut_or_garbled_file_is_never_a_wrong_value() {
         check_damaged(&disk, &contents, &format!("cut to {len}"));
     }
     let mut random = Seeded::new(19);
-    for round in 0..300 {
+    for round in 0..200 {
         let mut changed = bytes.clone();
         for _ in 0..1 + random.below(30) {
             let at = random.below(changed.len() as u64) as usize;
@@ -428,7 +425,7 @@ fn pages_with_a_right_checksum_and_wrong_bytes_never_panic() {
     write(&whole, PATH, &contents, PartOptions { final_form: true, ..PartOptions::default() }, false).unwrap();
     let bytes = whole.read_file(Path::new(PATH));
     let mut random = Seeded::new(29);
-    for _ in 0..1500 {
+    for _ in 0..1000 {
         let disk = disk();
         disk.write_file(Path::new(PATH), &bytes);
         let mut part = open(&disk, PATH).unwrap();
@@ -471,7 +468,7 @@ fn a_part_is_there_whole_or_not_at_all_whatever_fails() {
         let disk = disk();
         let first = disk.operations();
         let kind = [FaultKind::Io, FaultKind::NoSpace][number as usize % 2];
-        disk.fail_at(first + number, Fault { kind, short_write: true, sticky: number % 3 == 0 });
+        disk.fail_at(first + number, Fault { kind, short_write: true, sticky: number.is_multiple_of(3) });
         let outcome = write(&disk, PATH, &contents, PartOptions::default(), false);
         disk.heal();
         for after in [disk.kill(), disk.crash(number)] {
@@ -537,7 +534,7 @@ fn merge(
 ) -> Option<PartInfo> {
     let inputs: Vec<Arc<dyn PartRead>> =
         inputs.iter().map(|path| Arc::new(open(disk, path).unwrap()) as Arc<dyn PartRead>).collect();
-    let drop = |_: usize, id: u32| if id % 2 == 0 { dropped.to_vec() } else { Vec::new() };
+    let drop = |_: usize, id: u32| if id.is_multiple_of(2) { dropped.to_vec() } else { Vec::new() };
     let options = MergeOptions { part: PartOptions { level: 1, id: 9, final_form }, keep, drop: &drop };
     let merged = merge_parts(Arc::new(disk.clone()), Path::new("/d/m.part"), &inputs, &options).unwrap();
     assert_eq!(merged.gaps, []);
@@ -546,7 +543,7 @@ fn merge(
 
 #[test]
 fn merging_is_the_union_and_the_later_input_wins() {
-    for seed in 0..6 {
+    for seed in 0..3 {
         let mut random = Seeded::new(seed);
         for overlap in [false, true] {
             let disk = disk();
@@ -560,7 +557,7 @@ fn merging_is_the_union_and_the_later_input_wins() {
                     })
                     .collect();
             }
-            write(&disk, "/d/a.part", &first, PartOptions::default(), seed % 2 == 0).unwrap();
+            write(&disk, "/d/a.part", &first, PartOptions::default(), seed == 0).unwrap();
             write(&disk, "/d/b.part", &second, PartOptions::default(), true).unwrap();
             let mut expected = first.clone();
             for (labels, samples) in second {
