@@ -96,10 +96,10 @@ pub fn matches_all(matchers: &[Matcher], labels: &Labels) -> bool {
 
 /// Compiles a pattern so that it must match the whole text, as every regular expression of Prometheus does.
 pub fn anchored(pattern: &str) -> Result<Regex, BadRegex> {
-    RegexBuilder::new(&format!("^(?s:{pattern})$"))
-        .size_limit(REGEX_PROGRAM_BYTES_MAX)
-        .build()
-        .map_err(|error| BadRegex { pattern: pattern.to_owned(), reason: error.to_string() })
+    let refused = |error: regex::Error| BadRegex { pattern: pattern.to_owned(), reason: error.to_string() };
+    // By itself first: inside the anchors `a)(b` would close our group and pass.
+    RegexBuilder::new(pattern).size_limit(REGEX_PROGRAM_BYTES_MAX).build().map_err(refused)?;
+    RegexBuilder::new(&format!("^(?s:{pattern})$")).size_limit(REGEX_PROGRAM_BYTES_MAX).build().map_err(refused)
 }
 
 impl PartialEq for Matcher {
@@ -162,5 +162,6 @@ mod tests {
     fn a_pattern_that_would_take_gigabytes_is_refused() {
         assert!(Matcher::new("l", MatchOp::Regex, "((a{1000}){1000}){1000}").is_err());
         assert!(Matcher::new("l", MatchOp::Regex, "(").is_err());
+        assert!(Matcher::new("l", MatchOp::Regex, "a)(b").is_err());
     }
 }
