@@ -321,7 +321,7 @@ pub(super) mod tests {
         }
 
         fn metric_names(&self, prefix: &str, limit: usize) -> Vec<String> {
-            let names = METRICS.iter().map(|(name, _)| name.to_string());
+            let names = METRICS.iter().map(|(name, _)| (*name).to_owned());
             names.filter(|name| name.starts_with(prefix)).take(limit).collect()
         }
 

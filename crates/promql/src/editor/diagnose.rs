@@ -232,7 +232,7 @@ mod tests {
     fn errors_are_all_reported_and_hints_only_without_them() {
         check("rate(temperature[5m]) +", &["Error : unexpected end of input"]);
         check("sum(rate(orders_total{code=\"200\"}[5m]))", &[]);
-        assert_eq!(diagnose("rate(anything_total[5m])", ParseOptions::ALL, &NoCatalogue), []);
+        assert!(diagnose("rate(anything_total[5m])", ParseOptions::ALL, &NoCatalogue).is_empty());
     }
 
     #[test]
