@@ -8,6 +8,7 @@ pub mod histogram;
 pub mod labels;
 pub mod matcher;
 pub mod memory;
+pub mod meter;
 pub mod query;
 pub mod secret;
 pub mod storage;

@@ -68,7 +68,7 @@ impl MemoryStorage {
 
     /// Deletes the samples that pass all matchers within the range.
     pub fn delete(&self, matchers: &[Matcher], range: TimeRange) {
-        let mut contents = self.shared.contents.lock().expect("invariant: no holder panics");
+        let mut contents = self.shared.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let contents = Arc::make_mut(&mut contents);
         for (labels, samples) in &mut contents.series {
             if matches_all(matchers, labels) {
@@ -90,7 +90,7 @@ impl MemoryStorage {
 
     /// Stores many samples of one series.
     pub fn put_all(&self, labels: &Labels, samples: impl IntoIterator<Item = (Timestamp, StoredSample)>) {
-        let mut contents = self.shared.contents.lock().expect("invariant: no holder panics");
+        let mut contents = self.shared.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let contents = Arc::make_mut(&mut contents);
         if !contents.series.contains_key(labels) {
             contents.generation += 1;
@@ -101,13 +101,13 @@ impl MemoryStorage {
 
     /// Forgets everything.
     pub fn clear(&self) {
-        let mut contents = self.shared.contents.lock().expect("invariant: no holder panics");
+        let mut contents = self.shared.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let generation = contents.generation + 1;
         *contents = Arc::new(Contents { generation, ..Contents::default() });
     }
 
     fn pin(&self) -> Arc<Contents> {
-        Arc::clone(&self.shared.contents.lock().expect("invariant: no holder panics"))
+        Arc::clone(&self.shared.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
 
@@ -191,7 +191,7 @@ impl Appender for MemoryAppender {
         if labels.is_empty() {
             return Err(Refusal::Invalid("a series without labels".to_owned()));
         }
-        let mut refs = self.storage.shared.refs.lock().expect("invariant: no holder panics");
+        let mut refs = self.storage.shared.refs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let at = refs.iter().position(|known| known == labels).unwrap_or_else(|| {
             refs.push(labels.clone());
             refs.len() - 1
@@ -217,8 +217,8 @@ impl Appender for MemoryAppender {
 
     fn commit(&mut self, _durability: Durability) -> Result<Committed, StorageError> {
         let batch = std::mem::take(&mut self.batch);
-        let refs = self.storage.shared.refs.lock().expect("invariant: no holder panics").clone();
-        let mut contents = self.storage.shared.contents.lock().expect("invariant: no holder panics");
+        let refs = self.storage.shared.refs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let mut contents = self.storage.shared.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let contents = Arc::make_mut(&mut contents);
         let mut out = Committed::default();
         for (series, time, sample) in batch.samples {
@@ -395,7 +395,8 @@ impl Cursor for MemoryCursor<'_> {
         self.histograms.clear();
         let samples = &self.reader.samples[series.0 as usize];
         for (time, sample) in samples.range(self.reader.range.start..=self.reader.range.end) {
-            let row = u32::try_from(self.times.len()).expect("invariant: a test's series has fewer than 2^32 samples");
+            // A series in memory has fewer than 2^32 samples long before it has too many bytes.
+            let row = u32::try_from(self.times.len()).unwrap_or(u32::MAX);
             self.times.push(time.millis());
             self.starts.push(sample.start_time);
             let histogram = match &sample.value {

@@ -57,9 +57,46 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// In a file a secret is any text; no message about it shows it.
+impl yaml::Decode for Secret {
+    fn decode(node: &yaml::Node, cx: &mut yaml::Context) -> Option<Self> {
+        cx.within_secret(|cx| cx.text(node, "a text")).map(Self::new)
+    }
+
+    fn from_null() -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+/// Written as `<secret>`, and as nothing where there is none: "is it set?" is what a reader wants to know.
+impl yaml::Encode for Secret {
+    fn encode(&self) -> yaml::Node {
+        if self.is_empty() { yaml::Node::text("") } else { yaml::Node::plain(REDACTED) }
+    }
+}
+
+impl yaml::Schema for Secret {
+    const SECRET: bool = true;
+
+    fn shape() -> yaml::Shape {
+        yaml::Shape::one("a secret text")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_read_from_a_file_and_never_written_or_complained_about_by_its_text() {
+        let read: Vec<Secret> = yaml::from_str("a.yml", "[hunter2, 0x10]").expect("two texts");
+        assert_eq!(read.iter().map(Secret::expose).collect::<Vec<_>>(), ["hunter2", "0x10"]);
+        assert_eq!(yaml::to_string(&read), "- <secret>\n- <secret>\n");
+        let problem =
+            yaml::from_str::<Vec<Secret>>("a.yml", "- {hunter2: hunter3}\n- [hunter4]").expect_err("not texts");
+        assert!(!problem.to_string().contains("hunter"), "{problem}");
+        assert_eq!(problem.len(), 2);
+    }
 
     #[test]
     fn no_way_of_printing_shows_the_text() {

@@ -15,7 +15,7 @@ use model::storage::TimeRange;
 use tsdb::codec::float::{self, FloatState};
 use tsdb::codec::{BLOCK_ROWS_MAX, chain};
 use tsdb::error::TsdbError;
-use tsdb::index::head::HeadIndex;
+use tsdb::index::head::{HeadIndex, HeadIndexSnapshot};
 use tsdb::io::{Disk, FaultyDisk};
 use tsdb::part::{
     Columns, MergeOptions, PageCache, PartOptions, PartRead, PartReader, PartWriter, Scratch, SeriesInput, Values,
@@ -291,8 +291,12 @@ fn index(clock: &CpuClock) -> Result<(), TsdbError> {
     println!("a part of them: {} B/series", info.bytes / u64::from(info.series));
     let part = PartReader::open(&disk, path, &PageCache::new(256 << 20))?;
 
+    matchers(clock, &head.snapshot(), &part);
+    Ok(())
+}
+
+fn matchers(clock: &CpuClock, snapshot: &HeadIndexSnapshot, part: &PartReader) {
     println!("{:28} {:>9} {:>10} {:>10}", "matcher", "series", "head us", "part us");
-    let snapshot = head.snapshot();
     for (name, op, pattern) in [
         ("__name__", MatchOp::Equal, "metric_7"),
         ("uid", MatchOp::Equal, "app-100-000064"),
@@ -315,5 +319,4 @@ fn index(clock: &CpuClock) -> Result<(), TsdbError> {
         let shown = format!("{name}{}{pattern:?}", op.as_str());
         println!("{shown:28} {found:9} {:10.1} {:10.1}", ns(in_head, 1000), ns(in_part, 1000));
     }
-    Ok(())
 }

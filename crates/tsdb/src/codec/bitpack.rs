@@ -63,8 +63,8 @@ fn pack_lanes<const W: usize>(values: &[u64; BLOCK_ROWS_MAX], shift: u32, out: &
     let mut words = [[0u32; LANES]; W];
     for (k, row) in values.as_chunks::<LANES>().0.iter().enumerate() {
         let (word, offset) = (k * W / 32, k * W % 32);
-        for lane in 0..LANES {
-            let value = (row[lane] >> shift) as u32 & mask;
+        for (lane, value) in row.iter().enumerate() {
+            let value = (value >> shift) as u32 & mask;
             words[word][lane] |= value << offset;
             if offset + W > 32 {
                 words[word + 1][lane] |= value >> (32 - offset);

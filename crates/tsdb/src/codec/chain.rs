@@ -127,27 +127,43 @@ impl Before {
     }
 }
 
-fn write_piece(piece: &[i64], before: Before, out: &mut Vec<u8>) {
-    let mut best: Option<(usize, Mode, i64, usize, usize, [u64; BLOCK_ROWS_MAX])> = None;
-    for mode in Mode::ALL {
+/// A piece in one of the modes.
+struct Piece {
+    mode: Mode,
+    reference: i64,
+    width: usize,
+    patches: usize,
+    bytes: usize,
+    residuals: [u64; BLOCK_ROWS_MAX],
+}
+
+impl Piece {
+    fn of(mode: Mode, rows: &[i64], before: Before) -> Self {
         let mut residuals = [0; BLOCK_ROWS_MAX];
-        let reference = fill(mode, piece, before, &mut residuals);
-        let (width, patches, packed) = choose_width(&residuals[..piece.len()], piece.len());
+        let reference = fill(mode, rows, before, &mut residuals);
+        let (width, patches, packed) = choose_width(&residuals[..rows.len()], rows.len());
         let bytes = packed + if has_reference(mode) { uvarint_len(zigzag(reference)) } else { 0 };
-        if best.as_ref().is_none_or(|best| bytes < best.0) {
-            best = Some((bytes, mode, reference, width, patches, residuals));
+        Self { mode, reference, width, patches, bytes, residuals }
+    }
+}
+
+fn write_piece(rows: &[i64], before: Before, out: &mut Vec<u8>) {
+    let mut best = Piece::of(Mode::RawMin, rows, before);
+    for mode in [Mode::DeltaMin, Mode::DeltaZigzag, Mode::Delta2Zigzag] {
+        let piece = Piece::of(mode, rows, before);
+        if piece.bytes < best.bytes {
+            best = piece;
         }
     }
-    let Some((_, mode, reference, width, patches, residuals)) = best else { return };
-    let in_byte = width.min(WIDTH_FOLLOWS);
-    out.push(mode as u8 | if patches > 0 { PATCHED } else { 0 } | (in_byte as u8) << WIDTH_BITS);
+    let in_byte = best.width.min(WIDTH_FOLLOWS);
+    out.push(best.mode as u8 | if best.patches > 0 { PATCHED } else { 0 } | (in_byte as u8) << WIDTH_BITS);
     if in_byte == WIDTH_FOLLOWS {
-        out.push(width as u8);
+        out.push(best.width as u8);
     }
-    if has_reference(mode) {
-        put_ivarint(out, reference);
+    if has_reference(best.mode) {
+        put_ivarint(out, best.reference);
     }
-    write_packed(&residuals, 0..piece.len(), width, patches, out);
+    write_packed(&best.residuals, 0..rows.len(), best.width, best.patches, out);
 }
 
 const fn has_reference(mode: Mode) -> bool {

@@ -191,7 +191,9 @@ fn convert(values: &[f64], exponent: u8, integers: &mut Integers) {
         let shifted = value * power + ROUNDER;
         let rounded = shifted - ROUNDER;
         *integer = (shifted.to_bits() as i64).wrapping_sub(ROUNDER.to_bits() as i64);
-        *failed = (rounded / power).to_bits() != value.to_bits() || !(rounded.abs() < ROUNDED_MAX);
+        // False for NaN, which would otherwise come back as itself.
+        let within = rounded.abs() < ROUNDED_MAX;
+        *failed = (rounded / power).to_bits() != value.to_bits() || !within;
         failures += u64::from(*failed);
     }
     integers.failures = failures as usize;

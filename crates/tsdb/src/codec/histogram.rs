@@ -393,6 +393,7 @@ impl Run<'_, '_> {
         if values.len() == self.rows { Ok(values) } else { Err(Damage("a histogram column of another length")) }
     }
 
+    #[allow(clippy::needless_range_loop, reason = "a row is taken from many columns at once")]
     fn decode_floats(
         &mut self,
         layout: &Layout,
@@ -420,6 +421,7 @@ impl Run<'_, '_> {
         Ok(())
     }
 
+    #[allow(clippy::needless_range_loop, reason = "a row is taken from many columns at once")]
     fn decode_ints(
         &mut self,
         layout: &Layout,

@@ -111,7 +111,7 @@ mod tests {
                 );
                 check(&(0..rows).map(|_| if number() % 19 == 0 { i64::MAX } else { number() & 7 }).collect::<Vec<_>>());
             }
-            check(&(0..rows).map(|row| if row % 2 == 0 { i64::MIN } else { i64::MAX }).collect::<Vec<_>>());
+            check(&(0..rows).map(|row| if row & 1 == 0 { i64::MIN } else { i64::MAX }).collect::<Vec<_>>());
         }
     }
 

@@ -22,6 +22,13 @@ const COUNT_BYTES_MAX: usize = 32 << 20;
 /// Leaning on another series costs the reader: it must be worth so many bytes.
 const GAIN_MIN: usize = 8;
 
+/// A bucket to be written.
+struct Bucket<'v> {
+    bound: f64,
+    id: u32,
+    values: &'v [f64],
+}
+
 /// A bucket that was written.
 struct Sibling {
     bound: f64,
@@ -73,11 +80,11 @@ impl BaseBook {
                 _ => Column { base: Base::None, blocks: plain },
             };
         }
-        let bound = labels.get("le").and_then(|bound| parse_bound(bound));
+        let bound = labels.get("le").and_then(parse_bound);
         match (name.strip_suffix("_bucket"), bound) {
             (Some(family), Some(bound)) => {
                 let histogram = self.histogram(family, labels);
-                self.encode_bucket(histogram, bound, id, values, plain)
+                self.encode_bucket(histogram, &Bucket { bound, id, values }, plain)
             }
             _ => Column { base: Base::None, blocks: plain },
         }
@@ -90,7 +97,8 @@ impl BaseBook {
         self.hasher.hash_one((family, others))
     }
 
-    fn encode_bucket(&mut self, histogram: u64, bound: f64, id: u32, values: &[f64], plain: Vec<u8>) -> Column {
+    fn encode_bucket(&mut self, histogram: u64, bucket: &Bucket<'_>, plain: Vec<u8>) -> Column {
+        let Bucket { bound, id, values } = *bucket;
         if bound == f64::INFINITY && self.count_bytes + plain.len() <= COUNT_BYTES_MAX {
             self.count_bytes += plain.len();
             self.counts.insert(histogram, (id, plain.clone()));

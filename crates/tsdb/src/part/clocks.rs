@@ -106,7 +106,7 @@ impl ClockBook {
     }
 
     /// Whether these are all rows of the clock; after [`ClockBook::close`].
-    pub(super) fn is_whole(&self, id: u32, runs: &Runs) -> bool {
+    pub(super) fn is_whole(&self, id: u32, runs: &[(u32, u32)]) -> bool {
         *runs == [(0, self.clocks[id as usize].rows)]
     }
 
@@ -228,8 +228,8 @@ mod tests {
         assert_eq!(book.place(1, &gap), (0, vec![(0, 10), (50, 60)]), "with a gap");
         assert_eq!(book.place(1, &[500, 1500]), (1, vec![(0, 2)]), "other times");
         book.close();
-        assert!(book.is_whole(0, &vec![(0, 120)]));
-        assert!(!book.is_whole(0, &vec![(0, 100)]));
+        assert!(book.is_whole(0, &[(0, 120)]));
+        assert!(!book.is_whole(0, &[(0, 100)]));
         assert_eq!(book.range(0), (0, 119_000));
     }
 

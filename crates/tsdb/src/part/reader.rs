@@ -18,7 +18,7 @@ use crate::part::cache_clock::Scratch;
 use crate::part::footer::{Footer, MAGIC, NameEntry};
 use crate::part::grouped::GroupedPage;
 use crate::part::page::{PageCache, PageFile, PageKind, next_part};
-use crate::part::rows::RowReader;
+use crate::part::rows::{RowReader, whole_gap};
 use crate::part::series::{BASES_MAX, Base, SERIES_IN_GROUP, SeriesEntry};
 use crate::part::symbols::{self, VALUE_BYTES_MAX};
 use crate::part::tuples::{TUPLES_IN_GROUP, Tuple};
@@ -546,7 +546,14 @@ impl PartRead for PartReader {
         columns: &mut Columns,
     ) -> Result<Vec<Gap>, TsdbError> {
         let entry = self.noted(self.entry(id))?;
-        RowReader::read(self, id, &entry, range, scratch, columns)
+        match RowReader::open(self, id, &entry, scratch) {
+            Ok(rows) => rows.read(range, scratch, columns),
+            Err(error) if error.is_damage() => {
+                self.note_error(&error);
+                Ok(vec![whole_gap(self, &entry, range, &error)])
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn raw(&self, id: u32, scratch: &mut Scratch, raw: &mut RawSeries) -> Result<Option<()>, TsdbError> {
@@ -554,7 +561,7 @@ impl PartRead for PartReader {
         if entry.base != Base::None {
             return Ok(None);
         }
-        match RowReader::raw(self, &entry, scratch, raw) {
+        match RowReader::open(self, id, &entry, scratch).and_then(|rows| rows.raw(scratch, raw)) {
             Ok(()) => Ok(Some(())),
             Err(error) if error.is_damage() => {
                 self.note_error(&error);

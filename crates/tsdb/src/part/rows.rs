@@ -18,6 +18,8 @@ use crate::part::{Columns, Gap, RawSeries};
 /// The rows of one series.
 pub(super) struct RowReader<'p> {
     part: &'p PartReader,
+    id: u32,
+    entry: &'p SeriesEntry,
     clock: Arc<[i64]>,
     runs: Runs,
     rows: u64,
@@ -31,69 +33,60 @@ struct ColumnPlace {
 }
 
 impl<'p> RowReader<'p> {
-    fn open(part: &'p PartReader, entry: &SeriesEntry, scratch: &mut Scratch) -> Result<Self, TsdbError> {
+    /// Reads the times. Damaged ones are an error: see [`whole_gap`].
+    pub(super) fn open(
+        part: &'p PartReader,
+        id: u32,
+        entry: &'p SeriesEntry,
+        scratch: &mut Scratch,
+    ) -> Result<Self, TsdbError> {
         let clock = part.clock_times(entry.clock, scratch)?;
         let runs = if entry.whole { vec![(0, clock.len() as u32)] } else { entry.runs.clone() };
         if runs.iter().any(|(start, len)| *start as usize + *len as usize > clock.len()) {
             return Err(part.file.damaged(PageKind::Series, 0, Damage("rows that the clock does not have")));
         }
         let rows = runs.iter().map(|run| u64::from(run.1)).sum();
-        Ok(Self { part, clock, runs, rows })
+        Ok(Self { part, id, entry, clock, runs, rows })
     }
 
-    /// Appends the rows of a series within `range`; gives what could not be read.
+    /// Appends the rows within `range`; gives what could not be read.
     pub(super) fn read(
-        part: &'p PartReader,
-        id: u32,
-        entry: &SeriesEntry,
+        &self,
         range: TimeRange,
         scratch: &mut Scratch,
         columns: &mut Columns,
     ) -> Result<Vec<Gap>, TsdbError> {
-        let reader = match Self::open(part, entry, scratch) {
-            Ok(reader) => reader,
-            Err(error) if error.is_damage() => {
-                part.note_error(&error);
-                return Ok(vec![whole_gap(part, entry, range, &error)]);
-            }
-            Err(error) => return Err(error),
-        };
-        let wanted = reader.rows_within(range);
+        let wanted = self.rows_within(range);
         let mut gaps = Vec::new();
         if wanted.is_empty() {
             return Ok(gaps);
         }
         let before = columns.times.len();
-        reader.read_starts(entry, &wanted, scratch, &mut gaps)?;
-        if entry.base == Base::None {
-            reader.read_values(entry, &wanted, scratch, columns, &mut gaps)?;
+        self.read_starts(&wanted, scratch, &mut gaps)?;
+        if self.entry.base == Base::None {
+            self.read_values(&wanted, scratch, columns, &mut gaps)?;
         } else {
-            reader.read_based(id, &wanted, scratch, columns, &mut gaps)?;
+            self.read_based(&wanted, scratch, columns, &mut gaps)?;
         }
         let only_these = before == 0 && gaps.is_empty();
-        columns.clock = if only_these { reader.clock_id(entry.clock, &wanted, scratch) } else { None };
+        columns.clock = if only_these { self.clock_id(&wanted, scratch) } else { None };
         Ok(gaps)
     }
 
     /// The whole series as it lies there. An error where any of it is damaged.
-    pub(super) fn raw(
-        part: &'p PartReader,
-        entry: &SeriesEntry,
-        scratch: &mut Scratch,
-        raw: &mut RawSeries,
-    ) -> Result<(), TsdbError> {
-        let reader = Self::open(part, entry, scratch)?;
+    pub(super) fn raw(&self, scratch: &mut Scratch, raw: &mut RawSeries) -> Result<(), TsdbError> {
+        let (file, entry) = (&self.part.file, self.entry);
         raw.times.clear();
         raw.blocks.clear();
         raw.start_times.clear();
-        reader.push_times(&(0..reader.rows), &mut raw.times);
-        part.file.stream(PageKind::Values, entry.offset, entry.block_bytes as usize, &mut raw.blocks)?;
+        self.push_times(&(0..self.rows), &mut raw.times);
+        file.stream(PageKind::Values, entry.offset, entry.block_bytes as usize, &mut raw.blocks)?;
         if entry.start_bytes > 0 {
             scratch.bytes.clear();
             let offset = entry.offset + entry.block_bytes;
-            part.file.stream(PageKind::Values, offset, entry.start_bytes as usize, &mut scratch.bytes)?;
-            int::decode_column(&scratch.bytes, reader.rows as usize, &mut raw.start_times)
-                .map_err(|damage| part.file.damaged(PageKind::Values, offset, damage))?;
+            file.stream(PageKind::Values, offset, entry.start_bytes as usize, &mut scratch.bytes)?;
+            int::decode_column(&scratch.bytes, self.rows as usize, &mut raw.start_times)
+                .map_err(|damage| file.damaged(PageKind::Values, offset, damage))?;
         }
         Ok(())
     }
@@ -129,10 +122,10 @@ impl<'p> RowReader<'p> {
     }
 
     /// A number for these times among the columns of one reader; `None` where they are not one run.
-    fn clock_id(&self, clock: u32, wanted: &Range<u64>, scratch: &mut Scratch) -> Option<u64> {
+    fn clock_id(&self, wanted: &Range<u64>, scratch: &mut Scratch) -> Option<u64> {
         let [(start, _)] = self.runs.as_slice() else { return None };
         let (from, to) = (u64::from(*start) + wanted.start, u64::from(*start) + wanted.end);
-        Some(scratch.clock_id(self.part.file.part, clock, from..to))
+        Some(scratch.clock_id(self.part.file.part, self.entry.clock, from..to))
     }
 
     /// Walks over the blocks of a column. `block` gets the bytes and rows of each that has wanted rows, `lost` the
@@ -193,13 +186,8 @@ impl<'p> RowReader<'p> {
     }
 
     /// Decodes the start times of the wanted rows into the scratch; empty where the series has none.
-    fn read_starts(
-        &self,
-        entry: &SeriesEntry,
-        wanted: &Range<u64>,
-        scratch: &mut Scratch,
-        gaps: &mut Vec<Gap>,
-    ) -> Result<(), TsdbError> {
+    fn read_starts(&self, wanted: &Range<u64>, scratch: &mut Scratch, gaps: &mut Vec<Gap>) -> Result<(), TsdbError> {
+        let entry = self.entry;
         scratch.starts.clear();
         if entry.start_bytes == 0 {
             return Ok(());
@@ -221,14 +209,13 @@ impl<'p> RowReader<'p> {
 
     fn read_values(
         &self,
-        entry: &SeriesEntry,
         wanted: &Range<u64>,
         scratch: &mut Scratch,
         columns: &mut Columns,
         gaps: &mut Vec<Gap>,
     ) -> Result<(), TsdbError> {
         let Scratch { values, starts, histograms, .. } = scratch;
-        let place = ColumnPlace { offset: entry.offset, bytes: entry.block_bytes };
+        let place = ColumnPlace { offset: self.entry.offset, bytes: self.entry.block_bytes };
         let mut block = |bytes: &[u8], rows: Range<u64>| {
             let part = wanted.start.max(rows.start)..wanted.end.min(rows.end);
             let inner = (part.start - rows.start) as usize..(part.end - rows.start) as usize;
@@ -261,13 +248,12 @@ impl<'p> RowReader<'p> {
     /// Values that follow from those of another series.
     fn read_based(
         &self,
-        id: u32,
         wanted: &Range<u64>,
         scratch: &mut Scratch,
         columns: &mut Columns,
         gaps: &mut Vec<Gap>,
     ) -> Result<(), TsdbError> {
-        match self.part.full_column(id, self.rows, scratch) {
+        match self.part.full_column(self.id, self.rows, scratch) {
             Ok(values) => {
                 columns.values.extend_from_slice(&values[wanted.start as usize..wanted.end as usize]);
                 self.push_times(wanted, &mut columns.times);
@@ -322,7 +308,7 @@ fn walk_page(
 }
 
 /// Where the times themselves cannot be read, all of the series is missing.
-fn whole_gap(part: &PartReader, entry: &SeriesEntry, range: TimeRange, error: &TsdbError) -> Gap {
+pub(super) fn whole_gap(part: &PartReader, entry: &SeriesEntry, range: TimeRange, error: &TsdbError) -> Gap {
     let series = match (entry.whole, part.clock_entry(entry.clock)) {
         (true, Ok(clock)) => TimeRange::new(Timestamp(clock.min), Timestamp(clock.max)),
         (true, Err(_)) => part.info.range,

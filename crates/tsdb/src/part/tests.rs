@@ -89,7 +89,7 @@ fn contents(series: usize, rows: i64, random: &mut Seeded) -> Contents {
                 7 => Row::Float(f64::from_bits(0x7ff0_0000_0000_0002).to_bits()),
                 _ => Row::Float((walk as f64 / 10.0).to_bits()),
             };
-            let start = if at % 5 == 0 { 1000 + row / 60 } else { 0 };
+            let start = if at.is_multiple_of(5) { 1000 + row / 60 } else { 0 };
             samples.insert(1_700_000_000_000 + target as i64 * 137 + row * 15_000 + own, (value, start));
         }
         contents.insert(labels(&format!("metric_{}", at / 6), target, at % 6 / 3), samples);
@@ -468,7 +468,7 @@ fn a_part_is_there_whole_or_not_at_all_whatever_fails() {
         let disk = disk();
         let first = disk.operations();
         let kind = [FaultKind::Io, FaultKind::NoSpace][number as usize % 2];
-        disk.fail_at(first + number, Fault { kind, short_write: true, sticky: number % 3 == 0 });
+        disk.fail_at(first + number, Fault { kind, short_write: true, sticky: number.is_multiple_of(3) });
         let outcome = write(&disk, PATH, &contents, PartOptions::default(), false);
         disk.heal();
         for after in [disk.kill(), disk.crash(number)] {
@@ -534,7 +534,7 @@ fn merge(
 ) -> Option<PartInfo> {
     let inputs: Vec<Arc<dyn PartRead>> =
         inputs.iter().map(|path| Arc::new(open(disk, path).unwrap()) as Arc<dyn PartRead>).collect();
-    let drop = |_: usize, id: u32| if id % 2 == 0 { dropped.to_vec() } else { Vec::new() };
+    let drop = |_: usize, id: u32| if id.is_multiple_of(2) { dropped.to_vec() } else { Vec::new() };
     let options = MergeOptions { part: PartOptions { level: 1, id: 9, final_form }, keep, drop: &drop };
     let merged = merge_parts(Arc::new(disk.clone()), Path::new("/d/m.part"), &inputs, &options).unwrap();
     assert_eq!(merged.gaps, []);
@@ -557,7 +557,7 @@ fn merging_is_the_union_and_the_later_input_wins() {
                     })
                     .collect();
             }
-            write(&disk, "/d/a.part", &first, PartOptions::default(), seed % 2 == 0).unwrap();
+            write(&disk, "/d/a.part", &first, PartOptions::default(), seed == 0).unwrap();
             write(&disk, "/d/b.part", &second, PartOptions::default(), true).unwrap();
             let mut expected = first.clone();
             for (labels, samples) in second {

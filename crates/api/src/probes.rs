@@ -1,0 +1,66 @@
+//! `/live`, `/ready`, `/health`, Prometheus's names for them, and the certificate of the local authority.
+
+use appliance::health::Phase;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use net::forwarded::ClientAddress;
+
+use crate::App;
+use crate::error::ApiError;
+
+/// `GET /live`: the event loop answers.
+pub async fn live(State(app): State<App>) -> Response {
+    Json(app.health.short()).into_response()
+}
+
+/// `GET /ready`: requests are served.
+pub async fn ready(State(app): State<App>) -> Response {
+    (ready_status(&app), Json(app.health.short())).into_response()
+}
+
+/// `GET /health`: everything for callers on this machine, the short form for anybody else.
+pub async fn health(State(app): State<App>, Extension(client): Extension<ClientAddress>) -> Response {
+    let report = app.health.full();
+    let status = if report.status == "unhealthy" { StatusCode::SERVICE_UNAVAILABLE } else { ready_status(&app) };
+    if client.loopback {
+        (status, Json(report)).into_response()
+    } else {
+        (status, Json(app.health.short())).into_response()
+    }
+}
+
+/// `GET /-/healthy`, in Prometheus's words, which scripts compare.
+pub async fn prometheus_healthy() -> &'static str {
+    "Prometheus Server is Healthy.\n"
+}
+
+/// `GET /-/ready`
+pub async fn prometheus_ready(State(app): State<App>) -> Response {
+    match app.health.phase() {
+        Phase::Ready => "Prometheus Server is Ready.\n".into_response(),
+        phase => {
+            let stopping = if phase == Phase::Stopping { "true" } else { "false" };
+            (StatusCode::SERVICE_UNAVAILABLE, [("X-Prometheus-Stopping", stopping)], "Service Unavailable")
+                .into_response()
+        }
+    }
+}
+
+/// `GET /ca.crt`: what a client must trust where the server made its own certificate.
+pub async fn ca_certificate(State(app): State<App>) -> Result<Response, ApiError> {
+    let Some(pem) = app.ca_certificate() else {
+        let text = "there is no local certificate authority: server.tls.mode is not auto";
+        return Err(ApiError::plain(StatusCode::NOT_FOUND, text));
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-pem-file"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"watchpost-ca.crt\""),
+    ];
+    Ok((headers, pem).into_response())
+}
+
+fn ready_status(app: &App) -> StatusCode {
+    if app.health.phase() == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}

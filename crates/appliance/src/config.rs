@@ -1,0 +1,241 @@
+//! `watchpost.yml`: its schema, and how file, environment and flags become one checked, immutable [`Config`].
+//!
+//! Promises: every problem is reported at once with its place; a key that is not built yet is refused by name; a
+//! value remembers where it came from. Precedence: flag, `WATCHPOST_<PATH>`, file, default.
+//! Not here: when it is read again (`reload`), other programs' files (each in the crate that acts on it).
+
+pub mod address;
+pub mod load;
+pub mod value;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use model::secret::Secret;
+use net::address::Network;
+use yaml::{At, Context, Spanned};
+
+use self::address::{ExternalUrl, ListenAddr};
+use self::value::{Later, MetadataUrl};
+
+yaml::record! {
+    /// The whole file. Every key is optional.
+    #[yaml(check = Settings::check)]
+    pub struct Settings {
+        pub server: Server,
+        pub auth: Later,
+        pub storage: Storage,
+        pub limits: Limits,
+        pub promql: Later,
+        /// An existing `prometheus.yml`. Relative paths inside it resolve against that file.
+        pub prometheus: Option<Spanned<PathBuf>>,
+        pub rules: Later,
+        pub alertmanager: Later,
+        pub blackbox: Later,
+        pub grafana: Later,
+        pub errors: Later,
+        pub checks: Later,
+        pub heartbeats: Later,
+        pub status_pages: Later,
+        pub outbound: Later,
+        #[yaml(name = "self")]
+        pub own: Later,
+        pub backup: Later,
+        pub telemetry: Telemetry,
+        /// Further files of this schema (globs), merged in: lists are appended, a scalar given twice is an error.
+        pub include: Vec<Spanned<String>>,
+    }
+}
+
+yaml::record! {
+    /// The doors.
+    pub struct Server {
+        /// Where HTTPS is served; plain HTTP on these only to callers on this machine.
+        pub listen: Vec<Spanned<ListenAddr>> = vec![Spanned::from(ListenAddr::DEFAULT)],
+        /// Where plain HTTP is served to everyone.
+        pub http_listen: Vec<Spanned<ListenAddr>>,
+        /// The address users see, with a path prefix where there is one. Default: `https://<host>:<port>`.
+        pub external_url: Option<Spanned<ExternalUrl>>,
+        /// Addresses or networks of proxies whose `Forwarded` and `X-Forwarded-*` headers are believed.
+        pub trusted_proxies: Vec<Network>,
+        pub tls: Tls,
+        pub metrics_public: Later,
+    }
+}
+
+yaml::choice! {
+    /// Where the server's certificate comes from.
+    pub enum TlsMode {
+        /// A local authority and a certificate of its own, made at the first start.
+        Auto = "auto",
+        /// `cert_file` and `key_file`.
+        Files = "files",
+        /// No TLS: the listeners of `listen` serve plain HTTP to everyone.
+        Off = "off",
+        /// Certificates by ACME.
+        Acme = "acme",
+    }
+}
+
+yaml::record! {
+    /// The certificate.
+    #[yaml(check = Tls::check)]
+    pub struct Tls {
+        pub mode: TlsMode,
+        /// The certificate chain (PEM); mode `files`.
+        pub cert_file: Option<Spanned<PathBuf>>,
+        /// The private key (PEM); mode `files`.
+        pub key_file: Option<Spanned<PathBuf>>,
+        /// Authorities whose client certificates are accepted; without it none are asked for.
+        pub client_ca_file: Option<Spanned<PathBuf>>,
+        pub acme: Later,
+    }
+}
+
+yaml::record! {
+    /// Where data lies.
+    pub struct Storage {
+        /// The data folder.
+        pub path: Spanned<PathBuf> = Spanned::from(PathBuf::from("./data")),
+        /// Users, dashboards and the like: `sqlite` (in the data folder) or `postgres://user@host/db`.
+        pub metadata: MetadataUrl,
+        pub metrics: Later,
+    }
+}
+
+yaml::record! {
+    /// What callers may use up.
+    pub struct Limits {
+        pub memory: Later,
+        pub http: HttpLimits,
+        pub query: Later,
+    }
+}
+
+yaml::record! {
+    /// Limits of the listeners.
+    pub struct HttpLimits {
+        /// Connections at once; more are closed at once.
+        #[yaml(range = 1..=1_000_000)]
+        pub connections: u32 = 4096,
+        /// Connections at once from one address.
+        #[yaml(range = 1..=1_000_000)]
+        pub per_address: u32 = 256,
+    }
+}
+
+yaml::record! {
+    /// What the server says about itself.
+    pub struct Telemetry {
+        pub log: Log,
+        /// Where panics and errors of the server itself are reported: a Sentry DSN. Off where empty.
+        pub sentry_dsn: Secret,
+    }
+}
+
+yaml::choice! {
+    /// The least severe line that is logged.
+    pub enum LogLevel {
+        Info = "info",
+        Error = "error",
+        Warn = "warn",
+        Debug = "debug",
+        Trace = "trace",
+    }
+}
+
+yaml::choice! {
+    /// How a log line is written.
+    pub enum LogFormat {
+        /// For people.
+        Text = "text",
+        /// One object a line.
+        Json = "json",
+    }
+}
+
+yaml::record! {
+    /// The log, on standard error.
+    pub struct Log {
+        pub level: LogLevel,
+        pub format: LogFormat,
+    }
+}
+
+impl Settings {
+    fn check(&self, at: &At<'_>, cx: &mut Context) {
+        for listen in self.server.listen.iter().chain(&self.server.http_listen) {
+            if !listen.value.is_loopback() {
+                cx.problem(
+                    &listen.place,
+                    format!(
+                        "{}: other machines can reach this address, which needs login; login is not built yet, \
+                         expected a loopback address such as 127.0.0.1:8443",
+                        listen.value
+                    ),
+                );
+            }
+        }
+        if self.server.listen.is_empty() && self.server.http_listen.is_empty() {
+            cx.problem(at.map(), "server.listen and server.http_listen are both empty, expected at least one listener");
+        }
+    }
+}
+
+impl Tls {
+    fn check(&self, at: &At<'_>, cx: &mut Context) {
+        match self.mode {
+            TlsMode::Files if self.cert_file.is_none() || self.key_file.is_none() => {
+                cx.problem(at.key("mode"), "mode files expects both cert_file and key_file");
+            }
+            TlsMode::Acme => {
+                cx.problem(at.value("mode"), "mode acme is not built yet, expected one of auto, files, off");
+            }
+            TlsMode::Auto | TlsMode::Off if self.cert_file.is_some() || self.key_file.is_some() => {
+                cx.problem(at.map(), "cert_file and key_file are read in mode files only, expected mode: files");
+            }
+            TlsMode::Auto | TlsMode::Off | TlsMode::Files => {}
+        }
+    }
+}
+
+/// The configuration in force: checked, and never changed again.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub settings: Settings,
+    /// Where each value that is not a default came from, by path.
+    pub origins: Vec<(String, String)>,
+    /// What works but should be known: variables nobody reads, files named but not used yet.
+    pub warnings: Vec<String>,
+    /// The files that were read, so that their folders can be watched.
+    pub files: Vec<PathBuf>,
+}
+
+impl Config {
+    /// The configuration as YAML, secrets hidden: what is shown to people and kept as the last good one.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        yaml::to_string(&self.settings)
+    }
+
+    /// Which keys differ from `newer` that only a start takes over.
+    #[must_use]
+    pub fn needs_restart(&self, newer: &Self) -> Vec<&'static str> {
+        let (old, new) = (&self.settings, &newer.settings);
+        let differs = [
+            ("server.listen", old.server.listen != new.server.listen),
+            ("server.http_listen", old.server.http_listen != new.server.http_listen),
+            ("server.external_url", old.server.external_url != new.server.external_url),
+            ("server.trusted_proxies", old.server.trusted_proxies != new.server.trusted_proxies),
+            ("server.tls", old.server.tls != new.server.tls),
+            ("storage", old.storage != new.storage),
+            ("limits.http", old.limits.http != new.limits.http),
+            ("telemetry.log.format", old.telemetry.log.format != new.telemetry.log.format),
+            ("telemetry.sentry_dsn", old.telemetry.sentry_dsn != new.telemetry.sentry_dsn),
+        ];
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+/// How long a changed file is left alone, because editors write in several steps.
+pub const DEBOUNCE: Duration = Duration::from_secs(1);

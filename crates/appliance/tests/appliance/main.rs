@@ -1,0 +1,4 @@
+//! The appliance as the binary uses it: configuration from all its sources, and reloading.
+
+mod configuration;
+mod reloading;

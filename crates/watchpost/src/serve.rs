@@ -1,0 +1,181 @@
+//! `watchpost serve`: the order in which the server comes up, what it waits for, and the order in which it goes down.
+//!
+//! Up: configuration, data folder, doors (which answer probes at once and 503 to all else), store, jobs, ready.
+//! Down: doors, producers, store; each stage has its deadline (`appliance::supervise`).
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use appliance::Appliance;
+use appliance::config::Config;
+use appliance::config::load::{Sources, load};
+use appliance::health::{Health, Phase, Verdict};
+use appliance::ports::InstancePort as _;
+use appliance::reload::Reloader;
+use appliance::supervise::{LoopError, LoopSpec, OnEnd, Stage, Supervisor};
+use model::meter::{Desc, Registry};
+use model::time::{Clock, SystemClock};
+use store::Store;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::data_folder::DataFolder;
+use crate::sources::sources;
+use crate::telemetry::{LevelHandle, Reports};
+use crate::version::VERSION;
+use crate::{adapters, cli, doors, process_metrics, telemetry};
+
+/// Runs until told to stop.
+pub(crate) fn serve(flags: &cli::Serve) -> anyhow::Result<ExitCode> {
+    let sources = sources(flags.config.clone(), &flags.settings, flags.plain_replaces_default);
+    let config = load(&sources)?;
+    let level = telemetry::start_log(&config.settings.telemetry);
+    for warning in flags.warnings.iter().chain(&config.warnings) {
+        warn!("{warning}");
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
+    runtime.block_on(run(Started { sources, config, level, lifecycle: flags.lifecycle }))
+}
+
+/// What there is before anything runs.
+struct Started {
+    sources: Sources,
+    config: Config,
+    level: LevelHandle,
+    lifecycle: bool,
+}
+
+async fn run(started: Started) -> anyhow::Result<ExitCode> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let registry = Registry::new();
+    register_ourselves(&registry)?;
+    let config = started.config.clone();
+    let path = &config.settings.storage.path;
+    let folder = DataFolder::open(&path.place.resolve(&path.value))?;
+    let tls = doors::open_tls(&config, folder.path(), &clock)?;
+    let reloader =
+        Reloader::new(started.sources, started.config, folder.path(), Arc::clone(&clock), &registry).map(Arc::new)?;
+    let app = Arc::new(Appliance {
+        registry: registry.clone(),
+        health: Arc::new(Health::new(Arc::clone(&clock), VERSION)),
+        reloader,
+        quit: CancellationToken::new(),
+        lifecycle: started.lifecycle,
+        ca_certificate: tls.as_ref().and_then(|tls| tls.ca_pem()),
+    });
+    say_whose_data(&folder, &app.health);
+
+    let mut supervisor = Supervisor::new(&registry)?;
+    let opened = doors::open(&config, &app, tls.clone(), &clock, &mut supervisor).await?;
+    if let Some(reports) = Reports::start(&config.settings.telemetry.sentry_dsn, Arc::clone(&clock))? {
+        supervisor.start(spec("error reports", Stage::Delivery), move |stop| Arc::clone(&reports).run(stop));
+    }
+    let encrypted = tls.is_some();
+    if let Some(tls) = tls {
+        let (health, clock) = (Arc::clone(&app.health), Arc::clone(&clock));
+        supervisor.start(spec("certificate", Stage::Producers), move |stop| {
+            let kept = doors::keep_certificate(Arc::clone(&tls), Arc::clone(&health), Arc::clone(&clock), stop);
+            async move {
+                kept.await;
+                Ok::<_, LoopError>(())
+            }
+        });
+    }
+    follow_configuration(&mut supervisor, &app.reloader, started.level);
+
+    let store = open_store(&config, &folder, &app.health, &clock).await?;
+    let jobs = adapters::calendar_jobs(&store, &app.health, &clock)?;
+    supervisor.start(spec("calendar jobs", Stage::Producers), move |stop| jobs.clone().run(stop));
+    app.health.enter(Phase::Ready);
+    opened.announce(&config, encrypted);
+
+    let failed = until_the_end(&mut supervisor, &app).await?;
+    app.health.enter(Phase::Stopping);
+    for stage in supervisor.stop().await {
+        warn!(stage, "a loop was cut off");
+    }
+    store.close().await;
+    drop(folder);
+    info!("stopped");
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+const fn spec(name: &'static str, stage: Stage) -> LoopSpec {
+    LoopSpec { name, stage, on_end: OnEnd::Restart }
+}
+
+fn register_ourselves(registry: &Registry) -> anyhow::Result<()> {
+    let desc = Desc::new("watchpost_build_info", "The version that runs; always 1.").label("version", VERSION);
+    registry.gauge(desc)?.set(1.0);
+    process_metrics::register(registry)?;
+    Ok(())
+}
+
+fn say_whose_data(folder: &DataFolder, health: &Health) {
+    if let Some(whose) = folder.foreign() {
+        warn!("the data folder holds {whose}, which is not read yet; ours is kept in {}", folder.path().display());
+        health.say("old data", Verdict::Warn, format!("{whose} is not read yet"));
+    }
+}
+
+async fn open_store(
+    config: &Config,
+    folder: &DataFolder,
+    health: &Health,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Store> {
+    let store = adapters::open_store(config, folder.path(), &**clock).await?;
+    let instance = store.instance(adapters::new_instance(&**clock)).await?;
+    health.say("store", Verdict::Pass, config.settings.storage.metadata.shown());
+    info!(instance = %instance.id, created = %instance.created, "metadata store opened");
+    Ok(store)
+}
+
+/// Watches the files, and lets a changed log level take effect at once.
+fn follow_configuration(supervisor: &mut Supervisor, reloader: &Arc<Reloader>, level: LevelHandle) {
+    let watched = Arc::clone(reloader);
+    supervisor.start(spec("configuration files", Stage::Producers), move |stop| {
+        let reloader = Arc::clone(&watched);
+        async move { reloader.watch_files(stop).await }
+    });
+    let reloader = Arc::clone(reloader);
+    supervisor.start(spec("log level", Stage::Producers), move |stop| {
+        let (mut changes, level) = (reloader.subscribe(), level.clone());
+        async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok::<_, LoopError>(()),
+                    changed = changes.changed() => if changed.is_err() { return Ok(()) },
+                }
+                level.set(changes.borrow_and_update().settings.telemetry.log.level);
+            }
+        }
+    });
+}
+
+/// Waits for a signal, a request or a loop that cannot go on; answers whether that is a failure.
+async fn until_the_end(supervisor: &mut Supervisor, app: &Appliance) -> anyhow::Result<bool> {
+    let listen = |kind| signal(kind).context("signals cannot be listened to");
+    let (mut term, mut int, mut hup) =
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?);
+    loop {
+        tokio::select! {
+            _ = term.recv() => info!("SIGTERM: stopping"),
+            _ = int.recv() => info!("SIGINT: stopping"),
+            () = app.quit.cancelled() => info!("asked to quit: stopping"),
+            fatal = supervisor.fatal() => {
+                error!("{fatal}");
+                return Ok(true);
+            }
+            _ = hup.recv() => {
+                // Logged and remembered there.
+                let _refused = app.reloader.reload("SIGHUP").await;
+                continue;
+            }
+        }
+        return Ok(false);
+    }
+}
