@@ -28,6 +28,7 @@ type Samples = BTreeMap<Timestamp, StoredSample>;
 struct Contents {
     series: BTreeMap<Labels, Arc<Samples>>,
     generation: u64,
+    history: u64,
 }
 
 /// Samples in memory.
@@ -59,15 +60,20 @@ impl MemoryStorage {
         if !contents.series.contains_key(labels) {
             contents.generation += 1;
         }
-        let series = contents.series.entry(labels.clone()).or_default();
-        Arc::make_mut(series).extend(samples);
+        let series = Arc::make_mut(contents.series.entry(labels.clone()).or_default());
+        for (time, sample) in samples {
+            if series.last_key_value().is_some_and(|(newest, _)| *newest >= time) {
+                contents.history += 1;
+            }
+            series.insert(time, sample);
+        }
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
         let mut contents = self.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let generation = contents.generation + 1;
-        *contents = Arc::new(Contents { generation, ..Contents::default() });
+        let (generation, history) = (contents.generation + 1, contents.history + 1);
+        *contents = Arc::new(Contents { generation, history, ..Contents::default() });
     }
 
     fn pin(&self) -> Arc<Contents> {
@@ -82,6 +88,10 @@ impl Queryable for MemoryStorage {
 
     fn series_generation(&self) -> u64 {
         self.pin().generation
+    }
+
+    fn history_generation(&self) -> Option<u64> {
+        Some(self.pin().history)
     }
 }
 
