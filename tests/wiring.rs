@@ -100,11 +100,3 @@ fn a_client_authority_that_is_none_stops_the_start_by_name() {
     let server = Server::start(&Start { config: Some(config), folder: Some(folder), ..Start::default() });
     assert_eq!(server.get("/live").status, 200);
 }
-
-#[test]
-fn a_listener_beyond_loopback_is_refused_by_name_while_there_is_no_login() {
-    let config = "server: {http_listen: ['0.0.0.0:0']}\n";
-    let (status, log) = Server::spawn(&Start { config: Some(config), ..Start::default() }).wait();
-    assert_eq!(status.code(), Some(1));
-    assert!(log.contains("watchpost.yml:1:24") && log.contains("0.0.0.0:0"), "{log}");
-}

@@ -9,3 +9,4 @@ pub mod postgres;
 pub mod repo;
 pub mod server;
 pub mod skip;
+pub mod visitor;

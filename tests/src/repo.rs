@@ -35,6 +35,10 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<TextFile>) {
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = format!("{prefix}{name}");
+        // A file in a linked working tree.
+        if path == ".git" {
+            continue;
+        }
         let Ok(kind) = entry.file_type() else { continue };
         if kind.is_dir() {
             // A `target` inside a member folder appears when cargo runs there with its own target folder.

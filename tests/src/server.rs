@@ -84,7 +84,26 @@ pub struct Start<'a> {
     pub config: Option<&'a str>,
     /// The folder to start in, with its data; a new one where `None`.
     pub folder: Option<Arc<Folder>>,
+    /// The address to listen on; loopback where `None`.
+    pub listen: Option<&'a str>,
+    /// Who may come in; most tests are about something else.
+    pub login: Login,
 }
+
+/// How a server is started as to logins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Login {
+    /// `--auth off`.
+    #[default]
+    Off,
+    /// With the administrator `admin`, whose password is [`ADMIN_PASSWORD`].
+    Admin,
+    /// Nobody is there yet, and nothing of it is in the environment.
+    Nobody,
+}
+
+/// What `admin` logs in with where a test asks for one.
+pub const ADMIN_PASSWORD: &str = "plum-orbit-canvas-71";
 
 impl Server {
     /// Starts it and waits until it is ready.
@@ -104,8 +123,18 @@ impl Server {
             folder.write("watchpost.yml", config);
         }
         let mut command = Command::new(binary());
-        command.current_dir(folder.path()).arg(format!("--listen=127.0.0.1:{port}")).args(start.args);
+        command
+            .current_dir(folder.path())
+            .arg(format!("--listen={}:{port}", start.listen.unwrap_or("127.0.0.1")))
+            .args(start.args);
+        match start.login {
+            Login::Off => drop(command.arg("--auth=off")),
+            Login::Admin | Login::Nobody => {}
+        }
         command.env_clear().envs(std::env::vars().filter(|(name, _)| !name.starts_with("WATCHPOST_")));
+        if start.login == Login::Admin {
+            command.env("WATCHPOST_ADMIN_PASSWORD", ADMIN_PASSWORD);
+        }
         command.envs(start.env.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let log = Arc::new(Mutex::new(VecDeque::new()));
@@ -193,11 +222,30 @@ impl Server {
         headers: &[(&str, &str)],
         body: &str,
     ) -> std::io::Result<Answer> {
-        let mut stream = TcpStream::connect(self.address)?;
+        Self::exchange(self.address, method, path, headers, body)
+    }
+
+    /// The same, at another address of this machine.
+    #[track_caller]
+    pub fn request_at(&self, at: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        match Self::exchange(at, method, path, headers, body) {
+            Ok(answer) => answer,
+            Err(error) => panic!("{method} {at} {path}: {error}\n{}", self.log()),
+        }
+    }
+
+    fn exchange(
+        at: SocketAddr,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> std::io::Result<Answer> {
+        let mut stream = TcpStream::connect(at)?;
         stream.set_read_timeout(Some(ANSWER_MAX))?;
         let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-            request.push_str(&format!("Host: {}\r\n", self.address));
+            request.push_str(&format!("Host: {at}\r\n"));
         }
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));

@@ -66,6 +66,18 @@ fn run_cargo(deep: bool, skips_file: &Path, required: &[&Row]) -> (Tally, bool) 
     let mut command = Command::new(cargo);
     command.args(["test", "--workspace", "--no-fail-fast"]).current_dir(repo::root());
     command.env(SKIPS_VARIABLE, skips_file).stdout(Stdio::piped());
+    // `cargo xtask` tells its child which package it is; a build script that looks at that (ring's does) would run again,
+    // and everything above it would be built again.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
+    // Built by this very command, with the features all members share: building it alone would build half the world anew.
+    if let Some(folder) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
+        command.env("WATCHPOST_BIN", folder.join("watchpost"));
+        command.env("WATCHPOST_EXAMPLES", folder.join("examples"));
+    }
     if deep {
         command.env(DEPTH_VARIABLE, "deep");
     }

@@ -1,6 +1,10 @@
 //! `/live`, `/ready`, `/health`, Prometheus's names for them, and the certificate of the local authority.
 
-use appliance::health::Phase;
+use std::sync::Arc;
+
+use appliance::health::{Health, Phase};
+use appliance::identity::Caller;
+use auth::permit::Principal;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,23 +15,29 @@ use crate::App;
 use crate::error::ApiError;
 
 /// `GET /live`: the event loop answers.
-pub async fn live(State(app): State<App>) -> Response {
-    Json(app.health.short()).into_response()
+pub async fn live(State(health): State<Arc<Health>>) -> Response {
+    Json(health.short()).into_response()
 }
 
 /// `GET /ready`: requests are served.
-pub async fn ready(State(app): State<App>) -> Response {
-    (ready_status(&app), Json(app.health.short())).into_response()
+pub async fn ready(State(health): State<Arc<Health>>) -> Response {
+    (ready_status(&health), Json(health.short())).into_response()
 }
 
-/// `GET /health`: everything for callers on this machine, the short form for anybody else.
-pub async fn health(State(app): State<App>, Extension(client): Extension<ClientAddress>) -> Response {
-    let report = app.health.full();
-    let status = if report.status == "unhealthy" { StatusCode::SERVICE_UNAVAILABLE } else { ready_status(&app) };
-    if client.loopback {
+/// `GET /health`: everything for callers on this machine and those who are known, the short form for anybody else.
+pub async fn health(
+    State(health): State<Arc<Health>>,
+    Extension(client): Extension<ClientAddress>,
+    Extension(caller): Extension<Caller>,
+) -> Response {
+    let report = health.full();
+    let status = if report.status == "unhealthy" { StatusCode::SERVICE_UNAVAILABLE } else { ready_status(&health) };
+    // Without login everybody is `Local`, so only the address says who is on this machine.
+    let known = matches!(caller.principal, Principal::User { .. } | Principal::Token { .. });
+    if client.loopback || known {
         (status, Json(report)).into_response()
     } else {
-        (status, Json(app.health.short())).into_response()
+        (status, Json(health.short())).into_response()
     }
 }
 
@@ -37,8 +47,8 @@ pub async fn prometheus_healthy() -> &'static str {
 }
 
 /// `GET /-/ready`
-pub async fn prometheus_ready(State(app): State<App>) -> Response {
-    match app.health.phase() {
+pub async fn prometheus_ready(State(health): State<Arc<Health>>) -> Response {
+    match health.phase() {
         Phase::Ready => "Prometheus Server is Ready.\n".into_response(),
         phase => {
             let stopping = if phase == Phase::Stopping { "true" } else { "false" };
@@ -61,6 +71,6 @@ pub async fn ca_certificate(State(app): State<App>) -> Result<Response, ApiError
     Ok((headers, pem).into_response())
 }
 
-fn ready_status(app: &App) -> StatusCode {
-    if app.health.phase() == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+fn ready_status(health: &Health) -> StatusCode {
+    if health.phase() == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }

@@ -12,8 +12,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model::secret::Secret;
+use model::time::format_duration;
 use net::address::Network;
-use yaml::{At, Context, Spanned};
+use yaml::{At, Context, Encode as _, Place, Spanned};
 
 use self::address::{ExternalUrl, ListenAddr};
 use self::value::{Later, MetadataUrl};
@@ -23,7 +24,7 @@ yaml::record! {
     #[yaml(check = Settings::check)]
     pub struct Settings {
         pub server: Server,
-        pub auth: Later,
+        pub auth: Auth,
         pub storage: Storage,
         pub limits: Limits,
         pub promql: Later,
@@ -50,7 +51,8 @@ yaml::record! {
 yaml::record! {
     /// The doors.
     pub struct Server {
-        /// Where HTTPS is served; plain HTTP on these only to callers on this machine.
+        /// Where HTTPS is served; plain HTTP on these only to callers on this machine. With `auth.enabled: false` the
+        /// default is 127.0.0.1:8443.
         pub listen: Vec<Spanned<ListenAddr>> = vec![Spanned::from(ListenAddr::DEFAULT)],
         /// Where plain HTTP is served to everyone.
         pub http_listen: Vec<Spanned<ListenAddr>>,
@@ -59,7 +61,38 @@ yaml::record! {
         /// Addresses or networks of proxies whose `Forwarded` and `X-Forwarded-*` headers are believed.
         pub trusted_proxies: Vec<Network>,
         pub tls: Tls,
-        pub metrics_public: Later,
+        /// Whether `/metrics` of the server itself is answered without a token.
+        pub metrics_public: bool = false,
+    }
+}
+
+yaml::record! {
+    /// Who may log in.
+    pub struct Auth {
+        /// Off: every caller is admin. Only on loopback addresses.
+        pub enabled: bool = true,
+        pub session: SessionLimits,
+        pub password: PasswordRules,
+    }
+}
+
+yaml::record! {
+    /// How long a login lasts.
+    #[yaml(check = SessionLimits::check)]
+    pub struct SessionLimits {
+        /// Unused for this long it ends.
+        pub idle: Duration = Duration::from_secs(12 * 3600),
+        /// It ends after this long, however much it is used.
+        pub max: Duration = Duration::from_secs(7 * 86_400),
+    }
+}
+
+yaml::record! {
+    /// What passwords must be.
+    pub struct PasswordRules {
+        /// Characters of a new password at least.
+        #[yaml(range = 8..=128)]
+        pub min_length: u32 = 12,
     }
 }
 
@@ -164,12 +197,13 @@ yaml::record! {
 
 impl Settings {
     fn check(&self, at: &At<'_>, cx: &mut Context) {
-        for listen in self.server.listen.iter().chain(&self.server.http_listen) {
-            if !listen.value.is_loopback() {
+        for listen in self.server.listen.iter().chain(&self.server.http_listen).filter(|_| !self.auth.enabled) {
+            // The default is replaced by one on loopback (`load`).
+            if !listen.value.is_loopback() && listen.place != Place::default() {
                 cx.problem(
                     &listen.place,
                     format!(
-                        "{}: other machines can reach this address, which needs login; login is not built yet, \
+                        "{}: other machines can reach this address, and auth.enabled is false; \
                          expected a loopback address such as 127.0.0.1:8443",
                         listen.value
                     ),
@@ -178,6 +212,24 @@ impl Settings {
         }
         if self.server.listen.is_empty() && self.server.http_listen.is_empty() {
             cx.problem(at.map(), "server.listen and server.http_listen are both empty, expected at least one listener");
+        }
+    }
+}
+
+/// A session shorter than this would end while a page is being read.
+const SESSION_LEAST: Duration = Duration::from_secs(60);
+/// A cookie for a year is a password that nobody types.
+const SESSION_MOST: Duration = Duration::from_secs(365 * 86_400);
+
+impl SessionLimits {
+    fn check(&self, at: &At<'_>, cx: &mut Context) {
+        for (key, length) in [("idle", self.idle), ("max", self.max)] {
+            if !(SESSION_LEAST..=SESSION_MOST).contains(&length) {
+                cx.problem(at.value(key), format!("expected 1m to 1y, got {}", format_duration(length)));
+            }
+        }
+        if self.idle > self.max {
+            cx.problem(at.value("idle"), "expected at most max: a session does not outlive it");
         }
     }
 }
@@ -218,6 +270,21 @@ impl Config {
         yaml::to_string(&self.settings)
     }
 
+    /// Every key with its value in force and where that came from, secrets hidden.
+    #[must_use]
+    pub fn shown(&self) -> Vec<ShownSetting> {
+        let root = self.settings.encode();
+        let origin =
+            |path: &str| self.origins.iter().find(|(known, _)| known == path).map(|(_, origin)| origin.clone());
+        let entries = yaml::schema::entries::<Settings>().into_iter();
+        let shown = entries.filter_map(|entry| {
+            let node = entry.path.split('.').try_fold(&root, |node, key| node.get(key))?;
+            let origin = origin(&entry.path);
+            Some(ShownSetting { value: yaml::write::to_line(node), key: entry.path, origin })
+        });
+        shown.collect()
+    }
+
     /// Which keys differ from `newer` that only a start takes over.
     #[must_use]
     pub fn needs_restart(&self, newer: &Self) -> Vec<&'static str> {
@@ -228,6 +295,7 @@ impl Config {
             ("server.external_url", old.server.external_url != new.server.external_url),
             ("server.trusted_proxies", old.server.trusted_proxies != new.server.trusted_proxies),
             ("server.tls", old.server.tls != new.server.tls),
+            ("auth.enabled", old.auth.enabled != new.auth.enabled),
             ("storage", old.storage != new.storage),
             ("limits.http", old.limits.http != new.limits.http),
             ("telemetry.log.format", old.telemetry.log.format != new.telemetry.log.format),
@@ -235,6 +303,17 @@ impl Config {
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
+}
+
+/// One key of the running configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownSetting {
+    /// `server.listen`
+    pub key: String,
+    /// As it would stand in the file.
+    pub value: String,
+    /// `watchpost.yml:3:5`, an environment variable or a flag; `None` where it is the default.
+    pub origin: Option<String>,
 }
 
 /// How long a changed file is left alone, because editors write in several steps.

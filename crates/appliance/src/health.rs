@@ -121,7 +121,9 @@ impl Health {
         ShortReport { status, timestamp: self.now().to_string(), service: "watchpost" }
     }
 
-    fn now(&self) -> Timestamp {
+    /// The time by the clock that all reports use.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 }

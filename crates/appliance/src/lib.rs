@@ -6,12 +6,14 @@
 pub mod calendar;
 pub mod config;
 pub mod health;
+pub mod identity;
 pub mod jobs;
 pub mod lifecycle;
 pub mod memory;
 pub mod ports;
 pub mod reload;
 pub mod supervise;
+pub mod surface;
 
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use model::meter::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
+use crate::identity::Identity;
 use crate::reload::Reloader;
 
 /// The running server, as handlers see it.
@@ -26,6 +29,7 @@ pub struct Appliance {
     pub registry: Registry,
     pub health: Arc<Health>,
     pub reloader: Arc<Reloader>,
+    pub identity: Arc<Identity>,
     /// Cancelled by whoever wants the server to stop.
     pub quit: CancellationToken,
     /// Whether reload and quit may be asked for without login.

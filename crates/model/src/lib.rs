@@ -9,6 +9,7 @@ pub mod labels;
 pub mod matcher;
 pub mod memory;
 pub mod meter;
+pub mod port;
 pub mod query;
 pub mod secret;
 pub mod storage;

@@ -224,6 +224,16 @@ impl Registry {
         writer.finish()
     }
 
+    /// The value of a counter or gauge without labels, for a page that shows it. `None` where there is none.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<f64> {
+        let metric = lock(&self.metrics).get(name).cloned()?;
+        let mut writer = Writer::new(Format::Text);
+        writer.metric(&metric, &metric.read(&self.rejected));
+        let text = writer.finish();
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
     fn family<I: Instrument, const N: usize>(
         &self,
         desc: Desc,

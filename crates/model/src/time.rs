@@ -52,6 +52,19 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Seconds since 1970 with an optional fraction, or RFC 3339: how callers of HTTP interfaces write a time.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(seconds) = text.parse::<f64>() {
+            let millis = (seconds * 1000.0).round();
+            // Beyond 2^53 a float no longer counts milliseconds; NaN compares as beyond.
+            return (millis.abs() <= 9_007_199_254_740_992.0).then_some(Self(millis as i64));
+        }
+        text.parse::<jiff::Timestamp>().ok().map(|at| Self(at.as_millisecond()))
+    }
+}
+
 /// RFC 3339 in UTC with milliseconds; the number itself where it is beyond the calendar.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,6 +166,25 @@ mod tests {
         clock.advance(Duration::from_secs(2));
         clock.set(Timestamp(5));
         assert_eq!((clock.now(), clock.monotonic()), (Timestamp(5), Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_time_is_read_as_seconds_or_as_rfc_3339() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("1700000000.1234", Some(1_700_000_000_123)),
+            ("-1.5", Some(-1_500)),
+            ("2023-11-14T22:13:20.123Z", Some(1_700_000_000_123)),
+            ("2023-11-14T23:13:20+01:00", Some(1_700_000_000_000)),
+            ("", None),
+            ("NaN", None),
+            ("inf", None),
+            ("1e300", None),
+            ("2023-11-14", None),
+            ("now", None),
+        ] {
+            assert_eq!(Timestamp::parse(text), expected.map(Timestamp), "{text}");
+        }
     }
 
     #[test]

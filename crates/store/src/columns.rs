@@ -16,6 +16,28 @@ pub(crate) trait Columns {
     fn time(&self, column: &'static str) -> Result<Timestamp, sqlx::Error>;
     fn time_or_null(&self, column: &'static str) -> Result<Option<Timestamp>, sqlx::Error>;
     fn flag(&self, column: &'static str) -> Result<bool, sqlx::Error>;
+    /// A number that may be below zero, or that only we count with.
+    fn number(&self, column: &'static str) -> Result<i64, sqlx::Error>;
+    fn number_or_null(&self, column: &'static str) -> Result<Option<i64>, sqlx::Error>;
+    fn bytes_or_null(&self, column: &'static str) -> Result<Option<Vec<u8>>, sqlx::Error>;
+    /// Bytes of one length: a hash.
+    fn digest<const N: usize>(&self, column: &'static str) -> Result<[u8; N], sqlx::Error>;
+}
+
+/// A column holds what its type allows and we never write.
+pub(crate) fn unreadable(column: &'static str, held: impl std::fmt::Display) -> sqlx::Error {
+    let source = std::io::Error::other(format!("unexpected value {held}"));
+    sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(source) }
+}
+
+/// What a column holds, by a function that reads such texts.
+pub(crate) fn word<T>(
+    row: &impl Columns,
+    column: &'static str,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, sqlx::Error> {
+    let text = row.text(column)?;
+    read(&text).ok_or_else(|| unreadable(column, text))
 }
 
 macro_rules! columns_of {
@@ -46,6 +68,23 @@ macro_rules! columns_of {
 
             fn flag(&self, column: &'static str) -> Result<bool, sqlx::Error> {
                 self.try_get(column)
+            }
+
+            fn number(&self, column: &'static str) -> Result<i64, sqlx::Error> {
+                self.try_get(column)
+            }
+
+            fn number_or_null(&self, column: &'static str) -> Result<Option<i64>, sqlx::Error> {
+                self.try_get(column)
+            }
+
+            fn bytes_or_null(&self, column: &'static str) -> Result<Option<Vec<u8>>, sqlx::Error> {
+                self.try_get(column)
+            }
+
+            fn digest<const N: usize>(&self, column: &'static str) -> Result<[u8; N], sqlx::Error> {
+                let bytes: Vec<u8> = self.try_get(column)?;
+                bytes.try_into().map_err(|bytes: Vec<u8>| unreadable(column, format!("of {} bytes", bytes.len())))
             }
         }
     };

@@ -2,10 +2,13 @@
 //!
 //! Promises: what was answered with `Ok` is on disk; the schema is brought up to date at opening, each step entirely or
 //! not at all; a database of a newer version is refused by name; no error and no Debug shows a password.
-//! One file per noun (`instance`, `jobs`): a port and its queries. A query that both databases read alike is written
+//! One file per noun (`instance`, `jobs`, `accounts`, …): a port and its queries. A query that both databases read alike is written
 //! once; where they differ, each has its own. Nothing outside this crate knows sqlx.
 //! Not here: what is stored why (the ports), who may open the data folder beside us (its lock).
 
+mod accounts;
+mod attempts;
+mod audit;
 mod columns;
 mod database;
 mod error;
@@ -14,7 +17,9 @@ mod jobs;
 mod location;
 mod migrate;
 mod postgres;
+mod sessions;
 mod sqlite;
+mod tokens;
 
 use std::fmt;
 use std::time::Duration;

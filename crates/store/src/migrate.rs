@@ -28,7 +28,7 @@ macro_rules! migration {
     };
 }
 
-pub(crate) const MIGRATIONS: &[Migration] = &[migration!("0001_instance_and_jobs")];
+pub(crate) const MIGRATIONS: &[Migration] = &[migration!("0001_instance_and_jobs"), migration!("0002_identity")];
 
 /// The steps to be applied, and when that is.
 pub(crate) struct Steps<'a> {

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod faults;
+mod identity;
 mod migrations;
 
 use std::path::PathBuf;

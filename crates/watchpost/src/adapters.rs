@@ -7,13 +7,26 @@ use anyhow::Context as _;
 use appliance::config::Config;
 use appliance::config::value::MetadataUrl;
 use appliance::health::{Health, Verdict};
+use appliance::identity::{FirstAdmin, Identity, Parts, Settings};
 use appliance::jobs::Jobs;
 use appliance::ports::Instance;
+use auth::phc::Cost;
+use auth::seal::{OpenMode, SealKey};
+use model::secret::Secret;
 use model::time::Clock;
 use store::Store;
 
 /// Nightly, at a minute nobody else chose: reading the whole database is work.
 const STORE_CHECK_AT: &str = "0 17 3 * * *";
+
+/// Hourly: sessions, links and counters that have ended are rows nobody needs.
+const SWEEP_AT: &str = "0 43 * * * *";
+
+const KEY_FILE_VARIABLE: &str = "WATCHPOST_SECRET_KEY_FILE";
+const USER_VARIABLE: &str = "WATCHPOST_ADMIN_USER";
+const USER_DEFAULT: &str = "admin";
+const PASSWORD_VARIABLE: &str = "WATCHPOST_ADMIN_PASSWORD";
+const PASSWORD_FILE_VARIABLE: &str = "WATCHPOST_ADMIN_PASSWORD_FILE";
 
 /// Opens the metadata store.
 pub(crate) async fn open_store(config: &Config, data: &Path, clock: &dyn Clock) -> anyhow::Result<Store> {
@@ -29,9 +42,59 @@ pub(crate) fn new_instance(clock: &dyn Clock) -> Instance {
     Instance { id: uuid::Uuid::new_v4().to_string(), created: clock.now() }
 }
 
+/// Who may log in, kept in the metadata store; seeds of second factors are encrypted with the key of this installation.
+pub(crate) fn identity(
+    config: &Config,
+    store: &Store,
+    data: &Path,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Identity> {
+    let key = match std::env::var_os(KEY_FILE_VARIABLE) {
+        Some(file) => SealKey::open(Path::new(&file), OpenMode::MustExist),
+        None => SealKey::open(&data.join("secret.key"), OpenMode::MakeIfMissing),
+    };
+    let key = key.context("the key of this installation cannot be used")?;
+    let parts = Parts {
+        ports: Arc::new(store.clone()),
+        clock: Arc::clone(clock),
+        key,
+        settings: Settings::of(&config.settings),
+        cost: Cost::DEFAULT,
+    };
+    Identity::new(parts).context("logins cannot be served")
+}
+
+/// The first administrator, where the environment names one.
+pub(crate) fn first_admin() -> anyhow::Result<Option<FirstAdmin>> {
+    let password = match (std::env::var(PASSWORD_VARIABLE), std::env::var_os(PASSWORD_FILE_VARIABLE)) {
+        (Ok(password), _) => password,
+        (Err(_), Some(file)) => {
+            let text = std::fs::read_to_string(&file);
+            let text = text.with_context(|| format!("{PASSWORD_FILE_VARIABLE}: {}", Path::new(&file).display()))?;
+            text.lines().next().unwrap_or("").to_owned()
+        }
+        (Err(_), None) => return Ok(None),
+    };
+    let name = std::env::var(USER_VARIABLE).unwrap_or_else(|_| USER_DEFAULT.to_owned());
+    Ok(Some(FirstAdmin { name, password: Secret::new(password) }))
+}
+
 /// The calendar jobs of what runs so far.
-pub(crate) fn calendar_jobs(store: &Store, health: &Arc<Health>, clock: &Arc<dyn Clock>) -> anyhow::Result<Jobs> {
+pub(crate) fn calendar_jobs(
+    store: &Store,
+    identity: &Arc<Identity>,
+    health: &Arc<Health>,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Jobs> {
     let mut jobs = Jobs::new(Arc::new(store.clone()), Arc::clone(clock));
+    let swept = Arc::clone(identity);
+    jobs.register("identity-sweep", SWEEP_AT, move || {
+        let identity = Arc::clone(&swept);
+        async move {
+            identity.sweep().await?;
+            Ok(())
+        }
+    })?;
     let (store, health) = (store.clone(), Arc::clone(health));
     jobs.register("store-check", STORE_CHECK_AT, move || {
         let (store, health) = (store.clone(), Arc::clone(&health));

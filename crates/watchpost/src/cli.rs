@@ -4,6 +4,7 @@
 //! Not here: what verbs do (`serve`, `check`, `healthcheck`).
 
 mod flags;
+pub(crate) mod people;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub(crate) enum Command {
     Serve(Serve),
     Check(Check),
     Healthcheck(Healthcheck),
+    People(people::People),
     Version { json: bool },
     Help(String),
 }
@@ -81,13 +83,13 @@ const VERBS: &[(&str, &str)] = &[
     ("serve", "run the server (also without any verb)"),
     ("check", "check the configuration and exit: 0 fine, 1 problems, 2 wrong usage"),
     ("healthcheck", "ask a running server on this machine whether it lives: 0 yes, 1 no"),
+    ("user", "add users, list them, reset passwords and second factors"),
+    ("token", "make, list and revoke API tokens"),
     ("version", "print the version"),
 ];
 
 /// Verbs that come with later capabilities, so that asking for one says so.
 const LATER_VERBS: &[&str] = &[
-    "user",
-    "token",
     "query",
     "query-range",
     "series",
@@ -120,6 +122,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, U
         "serve" => serve(&mut args),
         "check" => check(&mut args),
         "healthcheck" => healthcheck(&mut args),
+        "user" => people::user(&mut args),
+        "token" => people::token(&mut args),
         "version" => version(&mut args),
         "help" => Ok(Command::Help(overview())),
         later if LATER_VERBS.contains(&later) => {
@@ -147,23 +151,27 @@ struct Given {
 impl Args {
     /// The next flag; a word without dashes is refused, as no verb here takes one.
     fn next_flag(&mut self) -> Result<Option<Given>, UsageError> {
-        let Some(arg) = self.rest.next() else { return Ok(None) };
-        if arg == "-h" {
-            return Ok(Some(Given { name: "help".to_owned(), value: None }));
-        }
-        let Some(flag) = arg.strip_prefix("--").filter(|flag| !flag.is_empty()) else {
-            return Err(UsageError(format!("unexpected argument `{arg}`, expected a flag such as --config")));
-        };
-        Ok(Some(match flag.split_once('=') {
-            Some((name, value)) => Given { name: name.to_owned(), value: Some(value.to_owned()) },
-            None => Given { name: flag.to_owned(), value: None },
-        }))
+        self.rest.next().map(|arg| flag_of(&arg)).transpose()
     }
 
     fn value_of(&mut self, given: Given) -> Result<String, UsageError> {
         let Given { name, value } = given;
         value.or_else(|| self.rest.next()).ok_or_else(|| UsageError(format!("--{name} expects a value")))
     }
+}
+
+/// Takes one argument apart that must be a flag.
+fn flag_of(arg: &str) -> Result<Given, UsageError> {
+    if arg == "-h" {
+        return Ok(Given { name: "help".to_owned(), value: None });
+    }
+    let Some(flag) = arg.strip_prefix("--").filter(|flag| !flag.is_empty()) else {
+        return Err(UsageError(format!("unexpected argument `{arg}`, expected a flag such as --config")));
+    };
+    Ok(match flag.split_once('=') {
+        Some((name, value)) => Given { name: name.to_owned(), value: Some(value.to_owned()) },
+        None => Given { name: flag.to_owned(), value: None },
+    })
 }
 
 fn serve(args: &mut Args) -> Result<Command, UsageError> {
@@ -205,7 +213,9 @@ impl Serve {
             ("config", _) => self.config = Some(PathBuf::from(text)),
             ("web.enable-lifecycle", on) => self.lifecycle = on == "true",
             ("auth", "on" | "off") => {
-                self.warnings.push(format!("--auth {text} has no effect yet: login is not built yet"));
+                let enabled = if text == "on" { "true" } else { "false" };
+                let (flag, key) = ("auth", "auth.enabled");
+                self.settings.push(FlagSetting { flag, key, text: enabled.to_owned(), adds: false });
             }
             ("auth", other) => return Err(UsageError(format!("--auth expects on or off, not `{other}`"))),
             (other, _) => {

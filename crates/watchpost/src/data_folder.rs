@@ -69,6 +69,14 @@ impl DataFolder {
     }
 }
 
+/// Where our data lies below a configured path, without taking possession: for what runs beside a server.
+pub(crate) fn ours(configured: &Path) -> Result<PathBuf, DataFolderError> {
+    let path = if foreign_data(configured).is_some() { configured.join("watchpost") } else { configured.to_owned() };
+    create_private(&path)?;
+    check_format(&path)?;
+    Ok(path)
+}
+
 /// Says whose data a folder holds, where it is not ours.
 fn foreign_data(path: &Path) -> Option<String> {
     if path.join("FORMAT").exists() {

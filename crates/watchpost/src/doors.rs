@@ -10,10 +10,13 @@ use appliance::Appliance;
 use appliance::config::{Config, Server, TlsMode};
 use appliance::health::{Health, Verdict};
 use appliance::supervise::{LoopError, LoopSpec, OnEnd, Stage, Supervisor};
+use appliance::surface::Entry;
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::MethodRouter;
 use model::meter::{Desc, Kind, Registry};
 use model::time::Clock;
 use net::body::Inbound;
@@ -27,6 +30,7 @@ use tracing::{info, warn};
 use yaml::Spanned;
 
 use crate::front::{self, Front, FrontOptions};
+use crate::gate::{self, Gate, Guard};
 
 /// Certificate files are looked at this often, besides each reload: a renewal by another program is seen in time.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(60);
@@ -65,17 +69,27 @@ fn certificate_names(server: &Server) -> Vec<String> {
     external.chain(listened).collect()
 }
 
+/// What stands behind the doors: probes while the server starts, then everything. Swapped whole.
+pub(crate) type Routes = Arc<ArcSwap<Router>>;
+
 /// Doors that are open.
 pub(crate) struct Opened {
     addresses: Vec<(DoorKind, SocketAddr)>,
+    routes: Routes,
 }
 
-/// Opens every listener and starts to serve.
+/// What doors need of the rest.
+pub(crate) struct Rest<'r> {
+    pub(crate) health: &'r Arc<Health>,
+    pub(crate) registry: &'r Registry,
+    pub(crate) clock: &'r Arc<dyn Clock>,
+}
+
+/// Opens every listener and starts to answer probes.
 pub(crate) async fn open(
     config: &Config,
-    app: &Arc<Appliance>,
+    rest: &Rest<'_>,
     tls: Option<Arc<TlsPort>>,
-    clock: &Arc<dyn Clock>,
     supervisor: &mut Supervisor,
 ) -> anyhow::Result<Opened> {
     let server = &config.settings.server;
@@ -95,19 +109,33 @@ pub(crate) async fn open(
     let external_url = server.external_url.as_ref().map(|url| url.value.to_string());
     let door = Door::new(listeners, tls, DoorSettings { limits, trusted_proxies: trusted.clone(), external_url });
     let addresses = door.local_addrs();
-    register(&app.registry, &door)?;
+    register(rest.registry, &door)?;
     let front = Front::new(
         FrontOptions {
-            health: Arc::clone(&app.health),
-            clock: Arc::clone(clock),
+            health: Arc::clone(rest.health),
+            clock: Arc::clone(rest.clock),
             trusted_proxies: trusted,
-            prefix: server.external_url.as_ref().map_or_else(String::new, |url| url.value.prefix.clone()),
-            loopback_names_only: true,
+            prefix: prefix(config),
+            loopback_names_only: !config.settings.auth.enabled,
         },
-        &app.registry,
+        rest.registry,
     )?;
-    let routes = Router::new().merge(api::router(Arc::clone(app))).route_layer(from_fn(front::note_route));
-    let service = from_fn_with_state(Arc::new(front), front::pass).layer(routes);
+    let routes: Routes = Arc::new(ArcSwap::from_pointee(api::starting(rest.health)));
+    serve(door, Arc::new(front), Arc::clone(&routes), supervisor);
+    Ok(Opened { addresses, routes })
+}
+
+/// The path of `server.external_url`; empty for none.
+pub(crate) fn prefix(config: &Config) -> String {
+    config.settings.server.external_url.as_ref().map_or_else(String::new, |url| url.value.prefix.clone())
+}
+
+fn serve(door: Door, front: Arc<Front>, routes: Routes, supervisor: &mut Supervisor) {
+    let routed = tower::service_fn(move |request: Request<Body>| {
+        let router = Router::clone(&routes.load());
+        router.oneshot(request)
+    });
+    let service = from_fn_with_state(front, front::pass).layer(routed);
     let service = service.map_request(|request: Request<Inbound>| request.map(Body::new));
     // The loop is started once: its end is fatal, so the door is there to be taken.
     let once = Mutex::new(Some(door));
@@ -121,7 +149,27 @@ pub(crate) async fn open(
             Ok(())
         }
     });
-    Ok(Opened { addresses })
+}
+
+/// Every route there is, each behind the gate, and an answer for all other addresses.
+pub(crate) fn router(app: &Arc<Appliance>, gate: &Arc<Gate>) -> Router {
+    let nowhere = Guard::nowhere(gate);
+    let missing = move |status| {
+        let guard = nowhere.clone();
+        move |request: Request<Body>| async move { guard.missing(status, &request.into_parts().0) }
+    };
+    behind_gate(api::surface(app).merge(ui::handlers::surface(app)), gate)
+        .route_layer(from_fn(front::note_route))
+        .fallback(missing(StatusCode::NOT_FOUND))
+        .method_not_allowed_fallback(missing(StatusCode::METHOD_NOT_ALLOWED))
+}
+
+/// Routes that can be reached through the gate only.
+pub(crate) fn behind_gate(routes: impl IntoIterator<Item = Entry<MethodRouter>>, gate: &Arc<Gate>) -> Router {
+    routes.into_iter().fold(Router::new(), |router, entry| {
+        let guard = Guard::new(gate, &entry);
+        router.route(entry.path, entry.handler.route_layer(from_fn_with_state(guard, gate::pass)))
+    })
 }
 
 fn register(registry: &Registry, door: &Door) -> anyhow::Result<()> {
@@ -136,6 +184,22 @@ fn register(registry: &Registry, door: &Door) -> anyhow::Result<()> {
 }
 
 impl Opened {
+    /// From probes to everything.
+    pub(crate) fn admit(&self, router: Router) {
+        self.routes.store(Arc::new(router));
+    }
+
+    /// The address to go to, as far as it is known: the external one, else that of the first listener.
+    pub(crate) fn url(&self, config: &Config, tls: bool) -> String {
+        if let Some(url) = &config.settings.server.external_url {
+            return url.value.to_string();
+        }
+        self.addresses.first().map_or_else(String::new, |(kind, address)| {
+            let scheme = if *kind == DoorKind::Tls && tls { "https" } else { "http" };
+            format!("{scheme}://{}", reachable(*address))
+        })
+    }
+
     /// Says where to go.
     pub(crate) fn announce(&self, config: &Config, tls: bool) {
         if let Some(url) = &config.settings.server.external_url {
@@ -143,7 +207,7 @@ impl Opened {
         }
         for (kind, address) in &self.addresses {
             let scheme = if *kind == DoorKind::Tls { "https" } else { "http" };
-            info!("watchpost is ready: {scheme}://{address}/");
+            info!("watchpost is ready: {scheme}://{}/", reachable(*address));
         }
         if tls && config.settings.server.tls.mode == TlsMode::Auto {
             info!(
@@ -151,6 +215,11 @@ impl Opened {
             );
         }
     }
+}
+
+/// A listener for every address is reached by the machine's own name on it.
+fn reachable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
 }
 
 /// Keeps the certificate fresh and says how it is.

@@ -28,7 +28,7 @@ use tracing::{Instrument as _, debug, error, info_span};
 const DURATION_BOUNDS: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Headers every answer carries unless its handler set them.
+/// Headers every answer carries unless its handler set them; pages bring their own (`ui::headers`).
 const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),

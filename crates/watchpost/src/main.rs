@@ -8,7 +8,9 @@ mod cli;
 mod data_folder;
 mod doors;
 mod front;
+mod gate;
 mod healthcheck;
+mod people;
 mod process_metrics;
 mod serve;
 mod sources;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Ok(Command::Serve(flags)) => serve::serve(&flags),
         Ok(Command::Check(arguments)) => check::check(&arguments),
         Ok(Command::Healthcheck(arguments)) => healthcheck::healthcheck(&arguments),
+        Ok(Command::People(arguments)) => people::run(&arguments),
         Ok(Command::Version { json }) => version::print(json),
         Ok(Command::Help(text)) => version::say(&text),
         Err(usage) => {

@@ -11,17 +11,21 @@ use appliance::Appliance;
 use appliance::config::Config;
 use appliance::config::load::{Sources, load};
 use appliance::health::{Health, Phase, Verdict};
+use appliance::identity::{FirstRun, Identity, Settings};
 use appliance::ports::InstancePort as _;
 use appliance::reload::Reloader;
 use appliance::supervise::{LoopError, LoopSpec, OnEnd, Stage, Supervisor};
 use model::meter::{Desc, Registry};
 use model::time::{Clock, SystemClock};
+use net::tls::TlsPort;
 use store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::data_folder::DataFolder;
+use crate::doors::Rest;
+use crate::gate::Gate;
 use crate::sources::sources;
 use crate::telemetry::{LevelHandle, Reports};
 use crate::version::VERSION;
@@ -58,37 +62,38 @@ async fn run(started: Started) -> anyhow::Result<ExitCode> {
     let tls = doors::open_tls(&config, folder.path(), &clock)?;
     let reloader =
         Reloader::new(started.sources, started.config, folder.path(), Arc::clone(&clock), &registry).map(Arc::new)?;
-    let app = Arc::new(Appliance {
-        registry: registry.clone(),
-        health: Arc::new(Health::new(Arc::clone(&clock), VERSION)),
-        reloader,
-        quit: CancellationToken::new(),
-        lifecycle: started.lifecycle,
-        ca_certificate: tls.as_ref().and_then(|tls| tls.ca_pem()),
-    });
-    say_whose_data(&folder, &app.health);
+    let health = Arc::new(Health::new(Arc::clone(&clock), VERSION));
+    say_whose_data(&folder, &health);
 
     let mut supervisor = Supervisor::new(&registry)?;
-    let opened = doors::open(&config, &app, tls.clone(), &clock, &mut supervisor).await?;
+    let rest = Rest { health: &health, registry: &registry, clock: &clock };
+    let opened = doors::open(&config, &rest, tls.clone(), &mut supervisor).await?;
     if let Some(reports) = Reports::start(&config.settings.telemetry.sentry_dsn, Arc::clone(&clock))? {
         supervisor.start(spec("error reports", Stage::Delivery), move |stop| Arc::clone(&reports).run(stop));
     }
     let encrypted = tls.is_some();
+    let ca_certificate = tls.as_ref().and_then(|tls| tls.ca_pem());
     if let Some(tls) = tls {
-        let (health, clock) = (Arc::clone(&app.health), Arc::clone(&clock));
-        supervisor.start(spec("certificate", Stage::Producers), move |stop| {
-            let kept = doors::keep_certificate(Arc::clone(&tls), Arc::clone(&health), Arc::clone(&clock), stop);
-            async move {
-                kept.await;
-                Ok::<_, LoopError>(())
-            }
-        });
+        keep_certificate(&mut supervisor, tls, &health, &clock);
     }
-    follow_configuration(&mut supervisor, &app.reloader, started.level);
+    follow_configuration(&mut supervisor, &reloader, started.level);
 
-    let store = open_store(&config, &folder, &app.health, &clock).await?;
-    let jobs = adapters::calendar_jobs(&store, &app.health, &clock)?;
+    let store = open_store(&config, &folder, &health, &clock).await?;
+    let identity = Arc::new(adapters::identity(&config, &store, folder.path(), &clock)?);
+    follow_logins(&mut supervisor, &reloader, &identity);
+    let jobs = adapters::calendar_jobs(&store, &identity, &health, &clock)?;
     supervisor.start(spec("calendar jobs", Stage::Producers), move |stop| jobs.clone().run(stop));
+    let app = Arc::new(Appliance {
+        registry: registry.clone(),
+        health: Arc::clone(&health),
+        reloader,
+        identity,
+        quit: CancellationToken::new(),
+        lifecycle: started.lifecycle,
+        ca_certificate,
+    });
+    first_run(&config, &app, &opened.url(&config, encrypted)).await?;
+    opened.admit(doors::router(&app, &gate(&config, &app)));
     app.health.enter(Phase::Ready);
     opened.announce(&config, encrypted);
 
@@ -101,6 +106,61 @@ async fn run(started: Started) -> anyhow::Result<ExitCode> {
     drop(folder);
     info!("stopped");
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn gate(config: &Config, app: &Appliance) -> Arc<Gate> {
+    Arc::new(Gate {
+        identity: Arc::clone(&app.identity),
+        login: config.settings.auth.enabled,
+        external_url: config.settings.server.external_url.as_ref().map(|url| url.value.to_string()).unwrap_or_default(),
+        prefix: doors::prefix(config),
+    })
+}
+
+/// Makes the first administrator, or says where one can be made.
+async fn first_run(config: &Config, app: &Appliance, url: &str) -> anyhow::Result<()> {
+    if !config.settings.auth.enabled {
+        warn!("login is off: whoever reaches this machine's loopback address is administrator");
+        return Ok(());
+    }
+    let admin = adapters::first_admin()?;
+    match app.identity.first_run(admin).await.context("the first administrator cannot be made")? {
+        FirstRun::Ready => {}
+        FirstRun::AdminMade(name) => info!(user = %name, "the first administrator is made"),
+        FirstRun::Link(key) => {
+            info!("nobody can log in yet; set it up here, once, within 24 hours: {url}/setup?key={}", key.expose());
+        }
+    }
+    Ok(())
+}
+
+fn keep_certificate(supervisor: &mut Supervisor, tls: Arc<TlsPort>, health: &Arc<Health>, clock: &Arc<dyn Clock>) {
+    let (health, clock) = (Arc::clone(health), Arc::clone(clock));
+    supervisor.start(spec("certificate", Stage::Producers), move |stop| {
+        let kept = doors::keep_certificate(Arc::clone(&tls), Arc::clone(&health), Arc::clone(&clock), stop);
+        async move {
+            kept.await;
+            Ok::<_, LoopError>(())
+        }
+    });
+}
+
+/// Lets changed rules for sessions and passwords take effect at once.
+fn follow_logins(supervisor: &mut Supervisor, reloader: &Arc<Reloader>, identity: &Arc<Identity>) {
+    let (reloader, identity) = (Arc::clone(reloader), Arc::clone(identity));
+    supervisor.start(spec("login rules", Stage::Producers), move |stop| {
+        let (mut changes, identity) = (reloader.subscribe(), Arc::clone(&identity));
+        async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok::<_, LoopError>(()),
+                    changed = changes.changed() => if changed.is_err() { return Ok(()) },
+                }
+                let config = Arc::clone(&changes.borrow_and_update());
+                identity.apply(Settings::of(&config.settings));
+            }
+        }
+    });
 }
 
 const fn spec(name: &'static str, stage: Stage) -> LoopSpec {

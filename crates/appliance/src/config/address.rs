@@ -14,7 +14,9 @@ pub struct ListenAddr {
 
 impl ListenAddr {
     /// Without any configuration.
-    pub const DEFAULT: Self = Self { host: std::borrow::Cow::Borrowed("127.0.0.1"), port: 8443 };
+    pub const DEFAULT: Self = Self { host: std::borrow::Cow::Borrowed("0.0.0.0"), port: 8443 };
+    /// The same where there is no login.
+    pub const DEFAULT_WITHOUT_LOGIN: Self = Self { host: std::borrow::Cow::Borrowed("127.0.0.1"), port: 8443 };
 
     /// Whether only this machine can reach it.
     #[must_use]

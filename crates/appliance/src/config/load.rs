@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use yaml::{Node, Place, Problem, Problems, Reference};
 
+use super::address::ListenAddr;
 use super::{Config, Settings};
 
 /// A configuration file beyond this is not one.
@@ -27,6 +28,7 @@ const NOT_SETTINGS: &[&str] = &[
     "WATCHPOST_CONFORMANCE",
     "WATCHPOST_DASHBOARDS",
     "WATCHPOST_BIN",
+    "WATCHPOST_EXAMPLES",
     "WATCHPOST_CHROMIUM",
     "WATCHPOST_REQUIRE_BROWSER",
     "WATCHPOST_REQUIRE_POSTGRES",
@@ -70,7 +72,11 @@ pub fn load(sources: &Sources) -> Result<Config, Problems> {
     apply_flags(&mut root, sources, &mut problems);
 
     match yaml::decode::<Settings>(&root) {
-        Ok(settings) if problems.is_empty() => {
+        Ok(mut settings) if problems.is_empty() => {
+            let listen_given = root.get("server").and_then(|server| server.get("listen")).is_some();
+            if !settings.auth.enabled && !listen_given {
+                settings.server.listen = vec![ListenAddr::DEFAULT_WITHOUT_LOGIN.into()];
+            }
             if let Some(prometheus) = &settings.prometheus {
                 let path = prometheus.place.resolve(&prometheus.value);
                 warnings.push(format!("prometheus: {} has no effect yet: scraping is not built yet", path.display()));

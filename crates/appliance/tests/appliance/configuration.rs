@@ -29,7 +29,7 @@ fn flag(flag: &'static str, key: &'static str, text: &str, adds: bool) -> FlagVa
 fn without_any_file_the_defaults_hold() {
     let config = load(&Sources::default()).expect("defaults are right");
     assert_eq!(config.settings, Settings::default());
-    assert_eq!(config.settings.server.listen[0].value.to_string(), "127.0.0.1:8443");
+    assert_eq!(config.settings.server.listen[0].value.to_string(), "0.0.0.0:8443");
     assert_eq!(config.settings.limits.http.connections, 4096);
     assert!(config.origins.is_empty() && config.warnings.is_empty());
 }
@@ -60,9 +60,34 @@ fn a_key_that_is_not_built_yet_is_refused_by_name() {
 #[test]
 fn a_listener_that_others_can_reach_is_refused_while_there_is_no_login() {
     for address in ["0.0.0.0:8443", ":8080", "10.0.0.1:80"] {
-        refused(&format!("server: {{http_listen: ['{address}']}}\n"), &[address, "needs login"]);
+        let text = |login| format!("auth: {{enabled: {login}}}\nserver: {{http_listen: ['{address}']}}\n");
+        refused(&text(false), &[address, "auth.enabled is false"]);
+        from_text(&text(true)).expect("login guards it");
     }
-    from_text("server: {listen: ['127.0.0.1:1', '[::1]:2', 'localhost:3']}\n").expect("loopback is fine");
+    // Also the default, where somebody wrote it.
+    refused("auth: {enabled: false}\nserver: {listen: ['0.0.0.0:8443']}\n", &["watchpost.yml:2:19", "0.0.0.0:8443"]);
+    let text = "auth: {enabled: false}\nserver: {listen: ['127.0.0.1:1', '[::1]:2', 'localhost:3']}\n";
+    from_text(text).expect("loopback is fine");
+    let quiet = from_text("auth: {enabled: false}\n").expect("and the default is on loopback then");
+    assert_eq!(quiet.settings.server.listen[0].value.to_string(), "127.0.0.1:8443");
+}
+
+#[test]
+fn login_is_on_and_its_limits_are_bounded() {
+    let auth = load(&Sources::default()).expect("defaults are right").settings.auth;
+    assert!(auth.enabled);
+    assert_eq!((auth.session.idle.as_secs(), auth.session.max.as_secs()), (43_200, 604_800));
+    assert_eq!(auth.password.min_length, 12);
+    let text = "auth: {enabled: false, session: {idle: 1h, max: 1d}, password: {min_length: 15}}\n";
+    let auth = from_text(text).expect("all are right").settings.auth;
+    assert!(!auth.enabled);
+    assert_eq!((auth.session.idle.as_secs(), auth.session.max.as_secs()), (3_600, 86_400));
+    refused(
+        "auth:\n  session: {idle: 5s, max: 2y}\n  password: {min_length: 7}\n",
+        &["watchpost.yml:2:19", "watchpost.yml:2:28", "expected 1m to 1y", "watchpost.yml:3:26"],
+    );
+    refused("auth: {session: {idle: 8d}}\n", &["expected at most max"]);
+    refused("auth: {oidc: {}}\n", &["auth: unknown key \"oidc\""]);
 }
 
 #[test]

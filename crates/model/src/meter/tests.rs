@@ -388,3 +388,15 @@ fn the_content_types_name_their_versions() {
     assert_eq!(Format::Text.content_type(), "text/plain; version=0.0.4; charset=utf-8");
     assert_eq!(Format::OpenMetrics.content_type(), "application/openmetrics-text; version=1.0.0; charset=utf-8");
 }
+
+#[test]
+fn a_single_value_can_be_asked_for_by_name() {
+    let registry = Registry::new();
+    registry.gauge_fn(Desc::new("wp_memory_bytes", "Memory.").unit("bytes"), || 4.5).unwrap();
+    registry.counter(Desc::new("wp_requests_total", "Requests.")).unwrap().add(3);
+    registry.counter_family(Desc::new("wp_labelled_total", "By kind."), ["kind"]).unwrap().with(["a"]).inc();
+    assert_eq!(registry.value("wp_memory_bytes"), Some(4.5));
+    assert_eq!(registry.value("wp_requests_total"), Some(3.0));
+    assert_eq!(registry.value("wp_labelled_total"), None, "there is more than one");
+    assert_eq!(registry.value("wp_nothing"), None);
+}

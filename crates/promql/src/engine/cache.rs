@@ -34,6 +34,9 @@ struct Entry {
     generation: u64,
     start: i64,
     end: i64,
+    /// The longest time that was asked for at once: as much is kept, so that panels of an hour and of a day with the
+    /// same query do not take each other's steps away.
+    span: i64,
     series: Arc<Vec<Series>>,
     bytes: u64,
     used: u64,
@@ -84,30 +87,58 @@ impl ResultCache {
         (known.start <= known.end).then_some(known)
     }
 
-    /// Keeps the steps of a result that are old enough. Makes room by forgetting what was not used for longest.
+    /// Keeps the steps of a result that are old enough, with those known before that join on to them. Makes room by
+    /// forgetting what was not used for longest.
     pub(crate) fn put(&self, key: Key, generation: u64, (start, end): (i64, i64), result: &[Series]) {
         if end < start {
             return;
         }
-        let series: Vec<Series> = result.iter().filter_map(|series| within(series, start, end)).collect();
-        let bytes = series.iter().map(bytes_of).sum::<u64>() + key.text.len() as u64;
         let mut state = self.lock();
+        state.uses += 1;
+        let series = cut(result, start, end);
+        let mut entry = Entry { generation, start, end, span: end - start, series, bytes: 0, used: state.uses };
         if let Some(old) = state.entries.remove(&key) {
             state.bytes -= old.bytes;
+            entry.join(&old, key.step);
         }
-        if bytes > self.bytes_max {
+        entry.bytes = entry.series.iter().map(bytes_of).sum::<u64>() + key.text.len() as u64;
+        if entry.bytes > self.bytes_max {
             return;
         }
-        while state.bytes + bytes > self.bytes_max {
+        while state.bytes + entry.bytes > self.bytes_max {
             let oldest = state.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
             let Some(removed) = oldest.and_then(|oldest| state.entries.remove(&oldest)) else { break };
             state.bytes -= removed.bytes;
         }
-        state.bytes += bytes;
-        state.uses += 1;
-        let used = state.uses;
-        state.entries.insert(key, Entry { generation, start, end, series: Arc::new(series), bytes, used });
+        state.bytes += entry.bytes;
+        state.entries.insert(key, entry);
     }
+}
+
+impl Entry {
+    /// Takes over the steps of an older entry that lie before and behind the own ones, unless there is a hole between
+    /// them.
+    fn join(&mut self, old: &Self, step: i64) {
+        let apart = old.start > self.end + step || self.start > old.end + step;
+        if old.generation != self.generation || apart {
+            return;
+        }
+        self.span = self.span.max(old.span);
+        let newest = self.end.max(old.end);
+        let oldest = old.start.max(newest - self.span);
+        let before = cut(&old.series, oldest, self.start - step);
+        let behind = cut(&old.series, self.end + step, old.end);
+        let own = std::mem::take(&mut self.series);
+        let own = Arc::try_unwrap(own).unwrap_or_else(|shared| (*shared).clone());
+        let parts = before.iter().cloned().chain(own).chain(behind.iter().cloned());
+        self.series = Arc::new(joined(parts));
+        (self.start, self.end) = (self.start.min(oldest), newest);
+    }
+}
+
+/// The points from `start` to `end` of those series that have some there.
+fn cut(series: &[Series], start: i64, end: i64) -> Arc<Vec<Series>> {
+    Arc::new(series.iter().filter_map(|series| within(series, start, end)).collect())
 }
 
 /// The points of a series from `start` to `end`; `None` where there are none.
@@ -141,23 +172,28 @@ impl Known {
     /// The known steps with those before and behind them.
     pub(crate) fn joined(&self, before: Vec<Series>, behind: Vec<Series>) -> Vec<Series> {
         let known = self.series.iter().filter_map(|series| within(series, self.start, self.end));
-        let mut by_labels: HashMap<Labels, usize> = HashMap::new();
-        let mut out: Vec<Series> = Vec::new();
-        for series in before.into_iter().chain(known).chain(behind) {
-            match by_labels.get(&series.labels) {
-                Some(at) => {
-                    out[*at].floats.extend(series.floats);
-                    out[*at].histograms.extend(series.histograms);
-                }
-                None => {
-                    by_labels.insert(series.labels.clone(), out.len());
-                    out.push(series);
-                }
+        joined(before.into_iter().chain(known).chain(behind))
+    }
+}
+
+/// Parts of series, in the order of time, put together by labels.
+fn joined(parts: impl Iterator<Item = Series>) -> Vec<Series> {
+    let mut by_labels: HashMap<Labels, usize> = HashMap::new();
+    let mut out: Vec<Series> = Vec::new();
+    for series in parts {
+        match by_labels.get(&series.labels) {
+            Some(at) => {
+                out[*at].floats.extend(series.floats);
+                out[*at].histograms.extend(series.histograms);
+            }
+            None => {
+                by_labels.insert(series.labels.clone(), out.len());
+                out.push(series);
             }
         }
-        out.sort_by(|a, b| a.labels.cmp(&b.labels));
-        out
     }
+    out.sort_by(|a, b| a.labels.cmp(&b.labels));
+    out
 }
 
 /// Whether each step of a query depends only on samples up to its time, and not on where the query begins or ends.
@@ -237,6 +273,30 @@ mod tests {
         let joined = known.joined(Vec::new(), vec![series("a", &[40, 50, 60]), series("Z", &[60])]);
         assert_eq!(times(&joined[1]), [10, 20, 30, 40, 50, 60]);
         assert_eq!(times(&joined[0]), [60]);
+    }
+
+    #[test]
+    fn a_short_range_leaves_what_a_long_one_knew() {
+        let cache = ResultCache::new(10_000);
+        let steps = |from: i64, to: i64| -> Vec<i64> { (from..=to).map(|at| at * 10).collect() };
+        let known = |start, end| {
+            let known = cache.get(&key("a"), 1, start, end).expect("kept");
+            let parts = known.joined(Vec::new(), Vec::new());
+            (known.start, known.end, parts.first().map(times).unwrap_or_default())
+        };
+        cache.put(key("a"), 1, (0, 100), &[series("a", &steps(0, 10))]);
+        cache.put(key("a"), 1, (90, 120), &[series("a", &steps(9, 12))]);
+        assert_eq!(known(0, 200), (20, 120, steps(2, 12)), "as long as the longest that was asked for");
+        cache.put(key("a"), 1, (40, 60), &[series("a", &steps(4, 6))]);
+        assert_eq!(known(0, 200), (20, 120, steps(2, 12)), "a part within changes nothing");
+        cache.put(key("a"), 1, (500, 510), &[series("a", &steps(50, 51))]);
+        assert_eq!(known(0, 900), (500, 510, steps(50, 51)), "there is no joining over a hole");
+        cache.put(key("a"), 2, (510, 520), &[series("a", &steps(51, 52))]);
+        assert_eq!(
+            cache.get(&key("a"), 2, 0, 900).map(|known| known.start),
+            Some(510),
+            "nor with what was changed since"
+        );
     }
 
     #[test]

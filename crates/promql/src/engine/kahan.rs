@@ -18,13 +18,11 @@ impl Kahan {
     #[inline]
     pub(crate) fn add(&mut self, increment: f64) {
         let total = self.value + increment;
-        if total.is_infinite() {
-            self.compensation = 0.0;
-        } else if self.value.abs() >= increment.abs() {
-            self.compensation += (self.value - total) + increment;
-        } else {
-            self.compensation += (increment - total) + self.value;
-        }
+        // Choices instead of branches, so that sums of columns become vector instructions.
+        let (large, small) =
+            if self.value.abs() >= increment.abs() { (self.value, increment) } else { (increment, self.value) };
+        let compensation = self.compensation + ((large - total) + small);
+        self.compensation = if total.is_infinite() { 0.0 } else { compensation };
         self.value = total;
     }
 

@@ -141,9 +141,9 @@ pub(crate) struct BinaryNode {
 
 /// Makes the plan.
 pub(crate) fn plan(expr: &Expr, times: QueryTimes) -> Result<Node, QueryError> {
-    let mut aggregates = HashMap::new();
-    count_aggregates(expr, SHARED_LEVELS_MAX, &mut aggregates);
-    let repeated = aggregates.into_iter().filter(|(_, count)| *count > 1).map(|(text, _)| text);
+    let mut written = HashMap::new();
+    count_repetitions(expr, SHARED_LEVELS_MAX, &mut written);
+    let repeated = written.into_iter().filter(|(_, count)| *count > 1).map(|(text, _)| text);
     let shared = repeated.zip(0..).collect();
     Planner { times, shared }.node(expr, Use::default())
 }
@@ -152,22 +152,32 @@ pub(crate) fn plan(expr: &Expr, times: QueryTimes) -> Result<Node, QueryError> {
 /// levels would take longer than evaluating.
 const SHARED_LEVELS_MAX: usize = 32;
 
-/// Counts how often each aggregation is written. Only they are worth keeping: their results are small.
-fn count_aggregates(expr: &Expr, levels: usize, counts: &mut HashMap<String, usize>) {
+/// Counts how often each part is written that reads samples and whose result can be handed on. What lies within a
+/// repetition is not counted again, because it will not be evaluated again.
+fn count_repetitions(expr: &Expr, levels: usize, counts: &mut HashMap<String, usize>) {
     if levels == 0 {
         return;
     }
-    if matches!(expr, Expr::Aggregate(_)) {
-        *counts.entry(expr.to_string()).or_default() += 1;
+    let reads = match expr {
+        Expr::Aggregate(_) | Expr::Vector(_) => true,
+        Expr::Call(call) => call.args.iter().any(|arg| arg.unwrapped().value_type() == ValueType::Matrix),
+        _ => false,
+    };
+    if reads {
+        let count = counts.entry(expr.to_string()).or_default();
+        *count += 1;
+        if *count > 1 {
+            return;
+        }
     }
     for child in expr.children() {
-        count_aggregates(child, levels - 1, counts);
+        count_repetitions(child, levels - 1, counts);
     }
 }
 
 struct Planner {
     times: QueryTimes,
-    /// Aggregations written more than once, as text, with their numbers.
+    /// What is written more than once, as text, with its number.
     shared: HashMap<String, u32>,
 }
 
@@ -236,7 +246,9 @@ impl Planner {
         let span = expr.span();
         let shared = match &kind {
             // For histogram statistics the same text is read another way.
-            Kind::Aggregate(_) if !self.shared.is_empty() && !usage.histogram_stats => {
+            Kind::Aggregate(_) | Kind::Call(_) | Kind::Selector(_)
+                if !self.shared.is_empty() && !usage.histogram_stats && expr.value_type() == ValueType::Vector =>
+            {
                 self.shared.get(&expr.to_string()).copied()
             }
             _ => None,

@@ -5,9 +5,12 @@
 #![allow(clippy::panic, clippy::print_stdout, reason = "a test's helpers fail and report as tests do")]
 
 mod fuzz;
+mod page;
+mod peer;
 mod properties;
 mod reference;
 mod runner;
 mod scripts;
 mod syntax_cases;
 mod syntax_tables;
+mod watched;

@@ -70,15 +70,17 @@ async fn damaged_pages_are_found_by_the_check() {
         store.schedule(&format!("job {number:04} {}", "x".repeat(100)), "daily", NOW).await.expect("it answers");
     }
     store.close().await;
-    // The first page says that this is a database and what is in it; what follows is data.
+    // The first pages say that this is a database and what is in it; the last ones are data.
     let mut raw = fs::OpenOptions::new().write(true).open(&file).expect("writable");
     let length = raw.metadata().expect("readable").len();
-    assert!(length > 6 * 4_096, "some pages: {length}");
-    raw.seek(SeekFrom::Start(5 * 4_096)).expect("inside");
-    raw.write_all(&vec![0xA5; usize::try_from(length - 5 * 4_096).expect("small")]).expect("writable");
+    let pages = length / 4_096;
+    assert!(pages > 30, "some pages: {pages}");
+    let from = (pages - 8) * 4_096;
+    raw.seek(SeekFrom::Start(from)).expect("inside");
+    raw.write_all(&vec![0xA5; usize::try_from(length - from).expect("small")]).expect("writable");
     drop(raw);
 
-    let store = open(&file).await.expect("its first page is sound");
+    let store = open(&file).await.expect("its first pages are sound");
     match store.check().await {
         Ok(problems) => assert!(!problems.is_empty(), "the check sees it"),
         Err(error) => assert!(matches!(error, Error::Corrupt { .. }), "{error}"),

@@ -15,11 +15,13 @@ use super::super::column::{Cell, Column, is_absent};
 use super::super::histogram::arithmetic::IncompatibleSchema;
 use super::super::histogram::buckets;
 use super::super::histogram::sum::{HistogramMean, HistogramSum};
-use super::super::kahan::{Kahan, Mean, Variance};
 use super::super::notes::{HistogramOperation, NoteSet};
 use super::super::number;
 use super::super::plan::{AggregateNode, Grid, Kind, Node};
 use super::super::quantile::quantile_of;
+use super::cells::{
+    Cells, CountCell, DeviationCell, Floats, GroupCell, Histograms, MaxCell, MeanCell, MinCell, Sums, VarianceCell,
+};
 use super::drive::drive;
 use super::frame::{Frame, Head, Stream};
 use super::labels::is_label_name;
@@ -40,14 +42,14 @@ pub(crate) fn aggregate(
         }
         AggregateOp::CountValues => count_values(run, aggregate, grid),
         AggregateOp::Quantile => quantile(run, aggregate, grid),
-        AggregateOp::Sum => fold::<SumCell>(run, aggregate, grid, span),
-        AggregateOp::Avg => fold::<MeanCell>(run, aggregate, grid, span),
-        AggregateOp::Count => fold::<CountCell>(run, aggregate, grid, span),
-        AggregateOp::Group => fold::<GroupCell>(run, aggregate, grid, span),
-        AggregateOp::Min => fold::<MinCell>(run, aggregate, grid, span),
-        AggregateOp::Max => fold::<MaxCell>(run, aggregate, grid, span),
-        AggregateOp::Stddev => fold::<DeviationCell>(run, aggregate, grid, span),
-        AggregateOp::Stdvar => fold::<VarianceCell>(run, aggregate, grid, span),
+        AggregateOp::Sum => fold::<Sums>(run, aggregate, grid, span),
+        AggregateOp::Avg => fold::<Cells<MeanCell>>(run, aggregate, grid, span),
+        AggregateOp::Count => fold::<Cells<CountCell>>(run, aggregate, grid, span),
+        AggregateOp::Group => fold::<Cells<GroupCell>>(run, aggregate, grid, span),
+        AggregateOp::Min => fold::<Cells<MinCell>>(run, aggregate, grid, span),
+        AggregateOp::Max => fold::<Cells<MaxCell>>(run, aggregate, grid, span),
+        AggregateOp::Stddev => fold::<Cells<DeviationCell>>(run, aggregate, grid, span),
+        AggregateOp::Stdvar => fold::<Cells<VarianceCell>>(run, aggregate, grid, span),
     }
 }
 
@@ -63,171 +65,40 @@ impl Groups {
         if without {
             names.push(METRIC_NAME);
         }
-        let mut known: HashMap<Labels, u32> = HashMap::new();
+        let mut known: HashMap<Vec<u8>, u32> = HashMap::new();
         let mut labels = Vec::new();
         let mut of_series = Vec::with_capacity(stream.len());
+        let mut key = Vec::new();
         for head in stream.heads() {
-            let group = if without {
-                run.visible(head).without(&names)
-            } else if names.is_empty() {
-                Labels::empty()
-            } else {
-                let hidden = head.dropped && !run.settings.features.delayed_name_removal;
-                let only = head.labels.only(&names);
-                if hidden { only.without(&super::METADATA_LABELS) } else { only }
-            };
-            let next = labels.len() as u32;
-            let id = *known.entry(group.clone()).or_insert(next);
-            if id == next {
-                labels.push(group);
+            let hidden = head.dropped && !run.settings.features.delayed_name_removal;
+            let kept =
+                |name: &str| names.contains(&name) != without && !(hidden && super::METADATA_LABELS.contains(&name));
+            key.clear();
+            if without || !names.is_empty() {
+                write_key(&mut key, &head.labels, kept);
             }
+            let id = match known.get(&key) {
+                Some(id) => *id,
+                None => {
+                    let id = labels.len() as u32;
+                    known.insert(key.clone(), id);
+                    labels.push(Labels::from_sorted(head.labels.iter().filter(|(name, _)| kept(name))));
+                    id
+                }
+            };
             of_series.push(id);
         }
         Self { labels, of_series }
     }
 }
 
-/// What a group holds at one step.
-trait FoldCell: Clone + Default + Send {
-    const NAME: &'static str;
-    /// What a histogram means to it.
-    const HISTOGRAMS: Histograms;
-    fn add(&mut self, value: f64);
-    /// `None`: nothing was added.
-    fn finish(self) -> Option<f64>;
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Histograms {
-    /// Added up.
-    Sum,
-    /// Averaged.
-    Mean,
-    /// One more, whatever it is.
-    Count,
-    /// Left out and told.
-    Ignored,
-}
-
-#[derive(Clone, Copy, Default)]
-struct SumCell(Kahan, bool);
-
-impl FoldCell for SumCell {
-    const NAME: &'static str = "sum";
-    const HISTOGRAMS: Histograms = Histograms::Sum;
-    #[inline]
-    fn add(&mut self, value: f64) {
-        if self.1 {
-            self.0.add(value);
-        } else {
-            *self = Self(value.into(), true);
+/// Writes labels so that different ones differ: the byte between them never occurs in UTF-8.
+fn write_key(key: &mut Vec<u8>, labels: &Labels, kept: impl Fn(&str) -> bool) {
+    for (name, value) in labels.iter().filter(|(name, _)| kept(name)) {
+        for text in [name, value] {
+            key.extend_from_slice(text.as_bytes());
+            key.push(0xff);
         }
-    }
-    fn finish(self) -> Option<f64> {
-        self.1.then(|| self.0.total())
-    }
-}
-
-#[derive(Clone, Default)]
-struct MeanCell(Option<Mean>);
-
-impl FoldCell for MeanCell {
-    const NAME: &'static str = "avg";
-    const HISTOGRAMS: Histograms = Histograms::Mean;
-    #[inline]
-    fn add(&mut self, value: f64) {
-        match &mut self.0 {
-            Some(mean) => mean.add(value),
-            None => self.0 = Some(Mean::new(value)),
-        }
-    }
-    fn finish(self) -> Option<f64> {
-        self.0.map(Mean::finish)
-    }
-}
-
-#[derive(Clone, Default)]
-struct CountCell(u32);
-
-impl FoldCell for CountCell {
-    const NAME: &'static str = "count";
-    const HISTOGRAMS: Histograms = Histograms::Count;
-    #[inline]
-    fn add(&mut self, _: f64) {
-        self.0 += 1;
-    }
-    fn finish(self) -> Option<f64> {
-        (self.0 > 0).then_some(f64::from(self.0))
-    }
-}
-
-#[derive(Clone, Default)]
-struct GroupCell(bool);
-
-impl FoldCell for GroupCell {
-    const NAME: &'static str = "group";
-    const HISTOGRAMS: Histograms = Histograms::Count;
-    fn add(&mut self, _: f64) {
-        self.0 = true;
-    }
-    fn finish(self) -> Option<f64> {
-        self.0.then_some(1.0)
-    }
-}
-
-/// Defines a cell that keeps the more extreme of two values; any number is more extreme than NaN.
-macro_rules! extreme {
-    ($cell:ident, $name:literal, $beats:tt) => {
-        #[derive(Clone, Default)]
-        struct $cell(Option<f64>);
-
-        impl FoldCell for $cell {
-            const NAME: &'static str = $name;
-            const HISTOGRAMS: Histograms = Histograms::Ignored;
-            #[inline]
-            fn add(&mut self, value: f64) {
-                match self.0 {
-                    Some(best) if !(value $beats best || best.is_nan()) => {}
-                    _ => self.0 = Some(value),
-                }
-            }
-            fn finish(self) -> Option<f64> {
-                self.0
-            }
-        }
-    };
-}
-
-extreme!(MinCell, "min", <);
-extreme!(MaxCell, "max", >);
-
-#[derive(Clone, Default)]
-struct VarianceCell(Variance, bool);
-
-impl FoldCell for VarianceCell {
-    const NAME: &'static str = "stdvar";
-    const HISTOGRAMS: Histograms = Histograms::Ignored;
-    fn add(&mut self, value: f64) {
-        self.1 = true;
-        // One infinite value has no spread, not even with itself.
-        self.0.add(if value.is_infinite() { f64::NAN } else { value });
-    }
-    fn finish(self) -> Option<f64> {
-        self.1.then(|| self.0.finish())
-    }
-}
-
-#[derive(Clone, Default)]
-struct DeviationCell(VarianceCell);
-
-impl FoldCell for DeviationCell {
-    const NAME: &'static str = "stddev";
-    const HISTOGRAMS: Histograms = Histograms::Ignored;
-    fn add(&mut self, value: f64) {
-        self.0.add(value);
-    }
-    fn finish(self) -> Option<f64> {
-        self.0.finish().map(f64::sqrt)
     }
 }
 
@@ -257,30 +128,31 @@ impl HintsSeen {
     }
 }
 
-/// One group: a cell for each step, and one for its histograms where it has any.
-struct GroupState<C> {
-    cells: Vec<C>,
+/// One group: its floats at each step, and a cell for its histograms where it has any.
+struct GroupState<F> {
+    floats: F,
+    steps: usize,
     histograms: Vec<HistogramCell>,
     dropped: bool,
 }
 
-impl<C: FoldCell> GroupState<C> {
+impl<F: Floats> GroupState<F> {
+    fn new(steps: usize) -> Self {
+        Self { floats: F::new(steps), steps, histograms: Vec::new(), dropped: false }
+    }
+
     fn add(&mut self, column: &Column, metric: &str, span: Span, notes: &mut NoteSet) {
         if !column.has_histograms() {
-            for (cell, value) in self.cells.iter_mut().zip(&column.floats) {
-                if !is_absent(*value) {
-                    cell.add(*value);
-                }
-            }
+            self.floats.add_all(&column.floats);
             return;
         }
         for step in 0..column.len() {
             match column.get(step) {
                 Cell::Absent => {}
-                Cell::Float(value) => self.cells[step].add(value),
-                Cell::Histogram(histogram) => match C::HISTOGRAMS {
-                    Histograms::Count => self.cells[step].add(0.0),
-                    Histograms::Ignored => notes.histogram_ignored_in_aggregation(C::NAME, span),
+                Cell::Float(value) => self.floats.add(step, value),
+                Cell::Histogram(histogram) => match F::HISTOGRAMS {
+                    Histograms::Count => self.floats.add(step, 0.0),
+                    Histograms::Ignored => notes.histogram_ignored_in_aggregation(F::NAME, span),
                     Histograms::Sum | Histograms::Mean => self.add_histogram(step, histogram, metric, span, notes),
                 },
             }
@@ -296,7 +168,7 @@ impl<C: FoldCell> GroupState<C> {
         notes: &mut NoteSet,
     ) {
         if self.histograms.is_empty() {
-            self.histograms.resize(self.cells.len(), HistogramCell::None);
+            self.histograms.resize(self.steps, HistogramCell::None);
         }
         let cell = &mut self.histograms[step];
         let added = match cell {
@@ -304,7 +176,7 @@ impl<C: FoldCell> GroupState<C> {
             HistogramCell::None => {
                 let mut seen = HintsSeen::default();
                 seen.see(histogram);
-                *cell = if C::HISTOGRAMS == Histograms::Sum {
+                *cell = if F::HISTOGRAMS == Histograms::Sum {
                     HistogramCell::Sum(Box::new(HistogramSum::new(histogram)), seen)
                 } else {
                     HistogramCell::Mean(Box::new(HistogramMean::new(histogram)), seen)
@@ -326,11 +198,11 @@ impl<C: FoldCell> GroupState<C> {
         }
     }
 
-    fn finish(self, span: Span, notes: &mut NoteSet) -> Column {
-        let mut column = Column::absent(self.cells.len());
+    fn finish(mut self, span: Span, notes: &mut NoteSet) -> Column {
+        let mut column = Column::absent(self.steps);
         let mut histograms = self.histograms.into_iter();
-        for (step, cell) in self.cells.into_iter().enumerate() {
-            let float = cell.finish();
+        for step in 0..self.steps {
+            let float = self.floats.finish(step);
             let histogram = histograms.next().unwrap_or_default();
             if let (Some(_), HistogramCell::Sum(..) | HistogramCell::Mean(..) | HistogramCell::Broken) =
                 (float, &histogram)
@@ -361,23 +233,20 @@ impl<C: FoldCell> GroupState<C> {
     }
 }
 
-fn fold<C: FoldCell>(run: &Run<'_>, aggregate: &AggregateNode, grid: Grid, span: Span) -> Result<Frame, QueryError> {
+fn fold<F: Floats>(run: &Run<'_>, aggregate: &AggregateNode, grid: Grid, span: Span) -> Result<Frame, QueryError> {
     let stream = run.stream(&aggregate.expr, grid)?;
     let groups = Groups::of(run, &stream, &aggregate.grouping, aggregate.without);
-    let cell_bytes = (groups.labels.len() * grid.count * size_of::<C>()) as u64;
-    let _charge = run.budget.charge(0, cell_bytes)?;
-    let mut states: Vec<GroupState<C>> = groups
-        .labels
-        .iter()
-        .map(|_| GroupState { cells: vec![C::default(); grid.count], histograms: Vec::new(), dropped: false })
-        .collect();
-    let heads: Vec<(bool, String)> =
-        stream.heads().map(|head| (head.dropped, run.visible_name(head).to_owned())).collect();
+    let bytes = (groups.labels.len() * grid.count * F::BYTES_A_STEP) as u64;
+    let _charge = run.budget.charge(0, bytes)?;
+    let mut states: Vec<GroupState<F>> = groups.labels.iter().map(|_| GroupState::new(grid.count)).collect();
+    let heads: Vec<Head> = stream.heads().cloned().collect();
     let mut notes = NoteSet::default();
     drive(run, stream, grid, &mut |series, column| {
         let state = &mut states[groups.of_series[series] as usize];
-        let (dropped, metric) = &heads[series];
-        state.dropped |= *dropped && !column.is_empty();
+        let head = &heads[series];
+        state.dropped |= head.dropped && !column.is_empty();
+        // The name is only looked at where histograms do not fit together.
+        let metric = if column.has_histograms() { run.visible_name(head) } else { "" };
         state.add(column, metric, span, &mut notes);
         Ok(())
     })?;
@@ -491,43 +360,4 @@ fn count_values(run: &Run<'_>, aggregate: &AggregateNode, grid: Grid) -> Result<
         frame.push(Head { labels, dropped: false }, column, &run.budget)?;
     }
     Ok(frame)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn folded<C: FoldCell>(values: &[f64]) -> Option<f64> {
-        let mut cell = C::default();
-        for value in values {
-            cell.add(*value);
-        }
-        cell.finish()
-    }
-
-    #[test]
-    fn nothing_comes_of_nothing() {
-        assert_eq!(folded::<SumCell>(&[]), None);
-        assert_eq!(folded::<MinCell>(&[]), None);
-        assert_eq!(folded::<CountCell>(&[]), None);
-    }
-
-    #[test]
-    fn extremes_prefer_any_number_to_nan() {
-        assert_eq!(folded::<MinCell>(&[f64::NAN, 2.0, 1.0]), Some(1.0));
-        assert_eq!(folded::<MaxCell>(&[1.0, f64::NAN, 2.0]), Some(2.0));
-        assert!(folded::<MaxCell>(&[f64::NAN]).is_some_and(f64::is_nan));
-    }
-
-    #[test]
-    fn sums_are_compensated() {
-        assert_eq!(folded::<SumCell>(&[1.0, 1e100, 1.0, -1e100]), Some(2.0));
-        assert_eq!(folded::<SumCell>(&[-0.0]).map(f64::to_bits), Some(0f64.to_bits()));
-    }
-
-    #[test]
-    fn an_infinite_value_has_no_spread() {
-        assert!(folded::<VarianceCell>(&[f64::INFINITY]).is_some_and(f64::is_nan));
-        assert_eq!(folded::<DeviationCell>(&[2.0, 4.0]), Some(1.0));
-    }
 }

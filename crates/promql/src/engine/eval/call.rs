@@ -28,8 +28,8 @@ pub(crate) fn scalar(run: &Run<'_>, call: &CallNode, grid: Grid) -> Result<Vec<f
         F::End => constant(run.times.end as f64 / 1000.0),
         F::Step => constant(run.times.step as f64 / 1000.0),
         F::Range => constant((run.times.end - run.times.start) as f64 / 1000.0),
-        F::MinOf => pairwise(|a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }),
-        F::MaxOf => pairwise(|a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }),
+        F::MinOf => pairwise(map::go_min),
+        F::MaxOf => pairwise(map::go_max),
         F::Scalar => {
             let [argument] = call.args.as_slice() else { return Err(wrong_arguments(call)) };
             single_values(run, argument, grid)

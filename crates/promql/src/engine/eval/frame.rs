@@ -48,15 +48,6 @@ impl Frame {
         Ok(())
     }
 
-    /// The same once more, paid for on its own.
-    pub(crate) fn copied(&self, budget: &Arc<Budget>) -> Result<Self, QueryError> {
-        let mut frame = Self::default();
-        for series in &self.series {
-            frame.push(series.head.clone(), series.column.clone(), budget)?;
-        }
-        Ok(frame)
-    }
-
     /// The values of the only step at every step.
     pub(crate) fn repeated(self, steps: usize, budget: &Arc<Budget>) -> Result<Self, QueryError> {
         let mut frame = Self::default();
@@ -123,6 +114,43 @@ pub(crate) trait Source: Sync {
 pub(crate) trait Worker {
     /// Fills the column of a series, which comes empty and with a place for each step.
     fn fill(&mut self, series: usize, column: &mut Column, notes: &mut NoteSet) -> Result<(), QueryError>;
+}
+
+/// Series that are there for more than one reader.
+pub(crate) struct Kept {
+    frame: Arc<Frame>,
+    heads: Vec<Head>,
+}
+
+impl Kept {
+    pub(crate) fn stream<'r>(frame: Arc<Frame>) -> Stream<'r> {
+        let heads = frame.series.iter().map(|series| series.head.clone()).collect();
+        Stream::Source(Box::new(Self { frame, heads }))
+    }
+}
+
+impl Source for Kept {
+    fn heads(&self) -> &[Head] {
+        &self.heads
+    }
+
+    /// Copying is not worth a thread.
+    fn work(&self) -> u64 {
+        0
+    }
+
+    fn worker(&self) -> Box<dyn Worker + '_> {
+        Box::new(KeptWorker(&self.frame))
+    }
+}
+
+struct KeptWorker<'f>(&'f Frame);
+
+impl Worker for KeptWorker<'_> {
+    fn fill(&mut self, series: usize, column: &mut Column, _: &mut NoteSet) -> Result<(), QueryError> {
+        column.clone_from(&self.0.series[series].column);
+        Ok(())
+    }
 }
 
 /// Series that are there or that come one at a time.

@@ -142,13 +142,19 @@ fn transform(operation: &Operation, grid: Grid, column: &mut Column, notes: &mut
     }
 }
 
-/// Go's `math.Max`: NaN if either is.
-fn go_max(a: f64, b: f64) -> f64 {
+/// Go's `math.Max`: +Inf if either is, else NaN if either is.
+pub(crate) fn go_max(a: f64, b: f64) -> f64 {
+    if a == f64::INFINITY || b == f64::INFINITY {
+        return f64::INFINITY;
+    }
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
-/// Go's `math.Min`: NaN if either is.
-fn go_min(a: f64, b: f64) -> f64 {
+/// Go's `math.Min`: -Inf if either is, else NaN if either is.
+pub(crate) fn go_min(a: f64, b: f64) -> f64 {
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        return f64::NEG_INFINITY;
+    }
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
 }
 

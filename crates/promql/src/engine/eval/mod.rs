@@ -9,6 +9,7 @@ pub(crate) mod aggregate;
 pub(crate) mod aggregate_k;
 pub(crate) mod binary;
 pub(crate) mod call;
+pub(crate) mod cells;
 pub(crate) mod classic;
 pub(crate) mod drive;
 pub(crate) mod element;
@@ -32,14 +33,18 @@ use model::time::Timestamp;
 
 use super::limits::Budget;
 use super::notes::NoteSet;
-use super::plan::{AggregateNode, Grid, Kind, Node, QueryTimes, Selector};
+use super::plan::{Grid, Kind, Node, QueryTimes, Selector};
 use super::settings::Settings;
 use crate::syntax::ast::ValueType;
 use drive::Threads;
-use frame::{Frame, Head, Stream};
+use frame::{Frame, Head, Kept, Stream};
 
 /// Labels that belong to the metric rather than to the series: they go when a value becomes another one.
 pub(crate) const METADATA_LABELS: [&str; 3] = ["__name__", "__type__", "__unit__"];
+
+/// A part written more than once is evaluated again rather than kept if it is larger than this: then holding it would
+/// cost more than it saves.
+const KEPT_BYTES_MAX: u64 = 32 << 20;
 
 /// One evaluation.
 pub(crate) struct Run<'q> {
@@ -74,10 +79,17 @@ impl Run<'_> {
         if node.kind_of_value == ValueType::Scalar {
             return self.scalar_as_stream(node, grid);
         }
+        match node.shared {
+            Some(number) => self.shared(node, number, grid),
+            None => self.evaluated(node, grid),
+        }
+    }
+
+    fn evaluated<'r>(&'r self, node: &'r Node, grid: Grid) -> Result<Stream<'r>, QueryError> {
         match &node.kind {
             Kind::Selector(selector) => select::instant(self, selector, grid, select::Reading::Value),
             Kind::Call(call) => call::vector(self, call, grid),
-            Kind::Aggregate(aggregate) => self.aggregated(node, aggregate, grid).map(Stream::Frame),
+            Kind::Aggregate(aggregate) => aggregate::aggregate(self, node, aggregate, grid).map(Stream::Frame),
             Kind::Binary(binary) => binary::vector(self, node, binary, grid),
             Kind::Negate(inner) => {
                 let operation = map::Operation::Negate;
@@ -87,16 +99,20 @@ impl Run<'_> {
         }
     }
 
-    fn aggregated(&self, node: &Node, aggregate: &AggregateNode, grid: Grid) -> Result<Frame, QueryError> {
-        let Some(number) = node.shared else { return aggregate::aggregate(self, node, aggregate, grid) };
+    /// What the query writes more than once: evaluated once and kept, where it is small enough.
+    fn shared<'r>(&'r self, node: &'r Node, number: u32, grid: Grid) -> Result<Stream<'r>, QueryError> {
         let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&(number, grid)).cloned();
         if let Some(known) = known {
-            return known.copied(&self.budget);
+            return Ok(Kept::stream(known));
         }
-        let frame = aggregate::aggregate(self, node, aggregate, grid)?;
-        let copy = Arc::new(frame.copied(&self.budget)?);
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert((number, grid), copy);
-        Ok(frame)
+        let stream = self.evaluated(node, grid)?;
+        let bytes = (stream.len() as u64).saturating_mul(8 * grid.count as u64);
+        if bytes > KEPT_BYTES_MAX {
+            return Ok(stream);
+        }
+        let frame = Arc::new(stream.into_frame(self, grid)?);
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert((number, grid), Arc::clone(&frame));
+        Ok(Kept::stream(frame))
     }
 
     /// A vector, all of it.

@@ -10,8 +10,9 @@ use super::super::column::Column;
 use super::super::notes::NoteSet;
 use super::super::plan::{Grid, Kind, Node, Selector, SubqueryNode};
 use super::super::range::extended;
-use super::super::range::rate::{FloatSteps, Kind as RateKind, of_float_series};
-use super::super::range::{Context, Floats, Histograms, Params, Window, WindowSteps, evaluate, over_time};
+use super::super::range::rate::Kind as RateKind;
+use super::super::range::series::{self, RateSteps, Reach, Scratch};
+use super::super::range::{Context, Floats, Histograms, Params, Window, WindowSteps, evaluate};
 use super::frame::{Frame, Head, Source, Stream, Worker};
 use super::samples::{SampleBuffer, Taking};
 use super::select::Reader;
@@ -151,6 +152,7 @@ impl Source for RangeSource<'_> {
             dense: Dense::default(),
             borders: Borders2::default(),
             scratch: Vec::new(),
+            kernels: Scratch::default(),
         })
     }
 }
@@ -160,8 +162,10 @@ impl Source for RangeSource<'_> {
 struct Borders2 {
     floats: Vec<(u32, u32)>,
     histograms: Vec<(u32, u32)>,
-    /// The clock the borders of the floats were found for.
+    /// The clock the borders of the floats and the reaches were found for.
     clock: Option<u64>,
+    /// How far a rate reaches at each step.
+    reaches: Vec<Reach>,
 }
 
 struct RangeWorker<'s> {
@@ -171,6 +175,7 @@ struct RangeWorker<'s> {
     dense: Dense,
     borders: Borders2,
     scratch: Vec<f64>,
+    kernels: Scratch,
 }
 
 impl Worker for RangeWorker<'_> {
@@ -193,6 +198,7 @@ impl Worker for RangeWorker<'_> {
         let windows = source.range.windows(source.grid.count);
         if clock.is_none() || clock != self.borders.clock {
             windows.borders(floats.times, &mut self.borders.floats);
+            self.borders.reaches.clear();
             self.borders.clock = clock;
         }
         let head = &source.heads[series];
@@ -204,7 +210,7 @@ impl Worker for RangeWorker<'_> {
         let fast = histograms.is_empty()
             && source.range.borders == Borders::Plain
             && floats.starts.is_none()
-            && fast_floats(source, floats, &self.borders.floats, &mut column.floats);
+            && fast_floats(source, floats, (&mut self.borders, &mut self.kernels), &mut column.floats)?;
         if !fast {
             windows.borders(histograms.times, &mut self.borders.histograms);
             let mut context = Context { metric, span: source.job.span, notes, scratch: &mut self.scratch };
@@ -233,41 +239,49 @@ fn note_non_counter(source: &RangeSource<'_>, head: &Head, metric: &str, notes: 
 }
 
 /// The functions worth a loop of their own. False: not one of them.
-fn fast_floats(source: &RangeSource<'_>, floats: Floats<'_>, borders: &[(u32, u32)], out: &mut [f64]) -> bool {
-    let rates = |kind| {
-        let steps = FloatSteps {
-            borders,
-            first_end: source.range.first_end,
-            step: source.range.step,
-            length: source.range.length,
-            seconds: source.range.length as f64 / 1000.0,
-        };
-        (kind, steps)
+fn fast_floats(
+    source: &RangeSource<'_>,
+    floats: Floats<'_>,
+    (borders, scratch): (&mut Borders2, &mut Scratch),
+    out: &mut [f64],
+) -> Result<bool, QueryError> {
+    let budget = &*source.run.budget;
+    let windows = &borders.floats;
+    let kind = match source.job.function {
+        FunctionId::Rate => RateKind::Rate,
+        FunctionId::Increase => RateKind::Increase,
+        FunctionId::Delta => RateKind::Delta,
+        FunctionId::SumOverTime => {
+            return series::sums(floats, windows, out, (false, budget, scratch)).map(|()| true);
+        }
+        FunctionId::AvgOverTime => {
+            return series::sums(floats, windows, out, (true, budget, scratch)).map(|()| true);
+        }
+        FunctionId::MaxOverTime => return series::maxima(floats, windows, out, (budget, scratch)).map(|()| true),
+        FunctionId::MinOverTime => return series::minima(floats, windows, out, (budget, scratch)).map(|()| true),
+        FunctionId::CountOverTime => {
+            return series::each(floats, windows, out, budget, |values| values.len() as f64).map(|()| true);
+        }
+        FunctionId::LastOverTime => {
+            return series::each(floats, windows, out, budget, |values| values[values.len() - 1]).map(|()| true);
+        }
+        _ => return Ok(false),
     };
-    let (kind, steps) = match source.job.function {
-        FunctionId::Rate => rates(RateKind::Rate),
-        FunctionId::Increase => rates(RateKind::Increase),
-        FunctionId::Delta => rates(RateKind::Delta),
-        FunctionId::SumOverTime => return each(floats, borders, out, over_time::sum_of),
-        FunctionId::AvgOverTime => return each(floats, borders, out, over_time::mean_of),
-        FunctionId::MaxOverTime => return each(floats, borders, out, over_time::max_of),
-        FunctionId::MinOverTime => return each(floats, borders, out, over_time::min_of),
-        FunctionId::CountOverTime => return each(floats, borders, out, |values| values.len() as f64),
-        FunctionId::LastOverTime => return each(floats, borders, out, |values| values[values.len() - 1]),
-        _ => return false,
-    };
-    of_float_series(floats, &steps, kind, out);
-    true
+    let Range { first_end, step, length, .. } = source.range;
+    let steps = RateSteps { first_end, step, length, kind };
+    if borders.reaches.is_empty() {
+        steps.reaches(floats.times, windows, &mut borders.reaches);
+    }
+    steps.rates(floats.values, &borders.reaches, &mut scratch.resets, out);
+    Ok(true)
 }
 
-fn each(floats: Floats<'_>, borders: &[(u32, u32)], out: &mut [f64], compute: impl Fn(&[f64]) -> f64) -> bool {
-    for (out, (low, high)) in out.iter_mut().zip(borders) {
-        if low < high {
-            *out = compute(&floats.values[*low as usize..*high as usize]);
-        }
-    }
-    true
-}
+/// How many samples a series may be looked at between two looks at the cancel flag: a sorting function needs some
+/// milliseconds for so many.
+const SAMPLES_BETWEEN_LOOKS: usize = 1 << 16;
+
+/// A histogram costs as much as so many floats: it has about so many buckets.
+const HISTOGRAM_WEIGHT: usize = 50;
 
 /// Any function, any series: one window after the other.
 fn each_window(
@@ -277,6 +291,7 @@ fn each_window(
     column: &mut Column,
     context: &mut Context<'_>,
 ) -> Result<(), QueryError> {
+    let mut looked_at = 0;
     for step in 0..source.grid.count {
         let end = source.range.first_end + source.range.step * step as i64;
         let window = Window {
@@ -289,6 +304,11 @@ fn each_window(
         };
         if window.is_empty() {
             continue;
+        }
+        looked_at += window.floats.len() + HISTOGRAM_WEIGHT * window.histograms.len();
+        if looked_at > SAMPLES_BETWEEN_LOOKS {
+            source.run.budget.go_on()?;
+            looked_at = 0;
         }
         let params = params_at(&source.job, step)?;
         column.answer(step, evaluate(source.job.function, &window, params, context));

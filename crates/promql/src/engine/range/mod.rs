@@ -7,6 +7,7 @@
 pub(crate) mod extended;
 pub(crate) mod over_time;
 pub(crate) mod rate;
+pub(crate) mod series;
 
 use std::sync::Arc;
 

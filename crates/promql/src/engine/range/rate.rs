@@ -11,7 +11,7 @@ use model::histogram::{Histogram, ResetHint};
 use super::super::histogram::arithmetic::{self, IncompatibleSchema};
 use super::super::histogram::{buckets, reset};
 use super::super::notes::HistogramOperation;
-use super::{Answer, Context, Floats, Histograms, Window, extended};
+use super::{Answer, Context, Histograms, Window, extended};
 use crate::syntax::ast::Borders;
 
 /// Which of the three.
@@ -126,85 +126,6 @@ impl Reach {
         }
         factor
     }
-}
-
-/// The rates of a float series without start timestamps, all steps at once: what resets added is kept in a list,
-/// so that a step costs what it has of resets and not of samples.
-pub(crate) fn of_float_series(floats: Floats<'_>, steps: &FloatSteps<'_>, kind: Kind, out: &mut [f64]) {
-    let mut resets: Vec<u32> = Vec::new();
-    if kind.is_counter() {
-        resets.extend((1..floats.len()).filter(|i| floats.values[*i] < floats.values[*i - 1]).map(|i| i as u32));
-    }
-    let mut passed = 0;
-    for (at, (low, high)) in steps.borders.iter().enumerate() {
-        let (low, high) = (*low as usize, *high as usize);
-        if high - low < 2 {
-            continue;
-        }
-        let first = floats.values[low];
-        let mut increase = floats.values[high - 1] - first;
-        while passed < resets.len() && resets[passed] as usize <= low {
-            passed += 1;
-        }
-        for reset in resets[passed..].iter().take_while(|reset| (**reset as usize) < high) {
-            increase += floats.values[*reset as usize - 1];
-        }
-        let end = steps.first_end + at as i64 * steps.step;
-        out[at] = increase
-            * plain_factor(
-                PlainReach {
-                    first_time: floats.times[low],
-                    last_time: floats.times[high - 1],
-                    spaces: high - 1 - low,
-                    start: end - steps.length,
-                    end,
-                },
-                (kind.is_counter() && increase > 0.0 && first >= 0.0).then(|| first / increase),
-                (kind == Kind::Rate).then_some(steps.seconds),
-            );
-    }
-}
-
-/// The windows of all steps over one float series.
-pub(crate) struct FloatSteps<'a> {
-    pub(crate) borders: &'a [(u32, u32)],
-    pub(crate) first_end: i64,
-    pub(crate) step: i64,
-    pub(crate) length: i64,
-    pub(crate) seconds: f64,
-}
-
-#[derive(Clone, Copy)]
-struct PlainReach {
-    first_time: i64,
-    last_time: i64,
-    spaces: usize,
-    start: i64,
-    end: i64,
-}
-
-/// [`Reach`] without start timestamps, in straight-line code. Must round exactly as that does.
-#[inline]
-fn plain_factor(reach: PlainReach, zero_share: Option<f64>, seconds: Option<f64>) -> f64 {
-    let sampled = (reach.last_time - reach.first_time) as f64 / 1000.0;
-    let average = sampled / reach.spaces as f64;
-    let threshold = average * 1.1;
-    let mut to_start = (reach.first_time - reach.start) as f64 / 1000.0;
-    if to_start >= threshold {
-        to_start = average / 2.0;
-    }
-    if let Some(share) = zero_share {
-        let to_zero = sampled * share;
-        if to_zero < to_start {
-            to_start = to_zero;
-        }
-    }
-    let mut to_end = (reach.end - reach.last_time) as f64 / 1000.0;
-    if to_end >= threshold {
-        to_end = average / 2.0;
-    }
-    let factor = (sampled + to_start + to_end) / sampled;
-    seconds.map_or(factor, |seconds| factor / seconds)
 }
 
 /// The extrapolated increase of histograms.
@@ -456,7 +377,8 @@ fn last_two_histograms(histograms: Histograms<'_>, interval: Option<f64>, contex
 #[cfg(test)]
 mod tests {
     use super::super::super::notes::NoteSet;
-    use super::super::WindowSteps;
+    use super::super::series::RateSteps;
+    use super::super::{Floats, WindowSteps};
     use super::*;
 
     fn window<'a>(times: &'a [i64], values: &'a [f64], start: i64, end: i64) -> Window<'a> {
@@ -493,21 +415,24 @@ mod tests {
     #[test]
     fn all_steps_at_once_give_what_each_step_gives() {
         let times: Vec<i64> = (0..200).map(|i| i * 15_000 + (i * 7919) % 4_000).collect();
-        let values: Vec<f64> = (0..200).map(|i| ((i * 37) % 101) as f64 + f64::from(i as i32) * 0.1).collect();
-        let floats = Floats { times: &times, values: &values, starts: None };
+        let jumping: Vec<f64> = (0..200).map(|i| f64::from((i * 37) % 101) + f64::from(i) * 0.1).collect();
+        let low: Vec<f64> = (0..200).map(|i| f64::from(i % 23) * 1.5 - f64::from(i % 2)).collect();
+        for values in [jumping, low] {
+            check_all_steps(&times, &values);
+        }
+    }
+
+    fn check_all_steps(times: &[i64], values: &[f64]) {
+        let floats = Floats { times, values, starts: None };
         let windows = WindowSteps { first_end: -60_000, step: 47_000, count: 80, length: 300_000 };
         let mut borders = Vec::new();
-        windows.borders(&times, &mut borders);
+        windows.borders(times, &mut borders);
         for kind in [Kind::Rate, Kind::Increase, Kind::Delta] {
             let mut all = vec![f64::NAN; windows.count];
-            let steps = FloatSteps {
-                borders: &borders,
-                first_end: windows.first_end,
-                step: windows.step,
-                length: windows.length,
-                seconds: 300.0,
-            };
-            of_float_series(floats, &steps, kind, &mut all);
+            let steps = RateSteps { first_end: windows.first_end, step: windows.step, length: windows.length, kind };
+            let mut reaches = Vec::new();
+            steps.reaches(times, &borders, &mut reaches);
+            steps.rates(values, &reaches, &mut Vec::new(), &mut all);
             for (at, border) in borders.iter().enumerate() {
                 let end = windows.first_end + at as i64 * windows.step;
                 let part = floats.slice(*border);

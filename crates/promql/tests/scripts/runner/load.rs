@@ -66,8 +66,11 @@ pub(crate) fn describe(line: &str) -> Result<SeriesDesc, String> {
     parse_series_desc(line, &combine_histograms).map_err(|error| format!("{line}: {error}"))
 }
 
+/// The series a line of start timestamps is about, and the offset for each sample.
+type Starts = (Labels, Vec<Option<i64>>);
+
 /// `series@st items`: offsets of start timestamps.
-fn start_line(line: &str) -> Result<Option<(Labels, Vec<Option<i64>>)>, String> {
+fn start_line(line: &str) -> Result<Option<Starts>, String> {
     let (metric, rest) = split_metric(line);
     let Some(items) = rest.strip_prefix("@st") else { return Ok(None) };
     let labels = promql::syntax::parse_metric(metric.trim()).map_err(|error| error.to_string())?;

@@ -11,7 +11,7 @@ use promql::syntax::quote::unquote;
 pub(crate) enum Command {
     Clear,
     Load(Load),
-    Eval(Case),
+    Eval(Box<Case>),
 }
 
 /// `load 5m` with its series.
@@ -110,7 +110,7 @@ pub(crate) fn commands(text: &str) -> Vec<(usize, Result<Command, String>)> {
             out.push((number, load(line, &body).map(Command::Load)));
         } else if word.starts_with("eval") {
             let mut used = 0;
-            out.push((number, case(line, &body, &mut used).map(Command::Eval)));
+            out.push((number, case(line, &body, &mut used).map(|case| Command::Eval(Box::new(case)))));
             at += used;
         } else {
             out.push((number, Err(format!("unknown command {word:?}"))));
