@@ -82,12 +82,12 @@ pub(crate) fn checkpoint_path(folder: &Path, number: u64) -> PathBuf {
 }
 
 /// The checkpoints that exist, newest first.
-pub(crate) fn list(disk: &dyn Disk, folder: &Path) -> Vec<u64> {
-    let entries = disk.list(folder).unwrap_or_default();
+pub(crate) fn list(disk: &dyn Disk, folder: &Path) -> std::io::Result<Vec<u64>> {
+    let entries = io::insist(|| disk.list(folder))?;
     let mut numbers: Vec<u64> =
         entries.iter().filter_map(|entry| entry.name.strip_suffix(".ckpt")?.parse().ok()).collect();
     numbers.sort_unstable_by(|a, b| b.cmp(a));
-    numbers
+    Ok(numbers)
 }
 
 impl Db {
@@ -106,7 +106,8 @@ pub(crate) fn write(inner: &Inner) -> Result<(), TsdbError> {
 /// As [`write`], for whoever does maintenance already.
 pub(crate) fn write_locked(inner: &Inner, manifest: &mut Manifest) -> Result<(), TsdbError> {
     let folder = &inner.paths.head;
-    let number = list(&*inner.disk, folder).first().map_or(1, |newest| newest + 1);
+    // Not knowing which ones exist is no reason to begin with the first: it would be the newest under an old number.
+    let number = list(&*inner.disk, folder).map_err(TsdbError::io(folder))?.first().map_or(1, |newest| newest + 1);
     let path = checkpoint_path(folder, number);
     let temporary = path.with_added_extension("tmp");
     let seq = match save(inner, &temporary) {
@@ -267,7 +268,7 @@ fn put_clocks(core: &Core, out: &mut Vec<u8>) {
 /// removed another time.
 fn clean(inner: &Inner, manifest: &mut Manifest) {
     let folder = &inner.paths.head;
-    let numbers = list(&*inner.disk, folder);
+    let Ok(numbers) = list(&*inner.disk, folder) else { return };
     for number in numbers.iter().skip(KEPT) {
         let _ = inner.disk.remove(&checkpoint_path(folder, *number));
     }
@@ -281,12 +282,12 @@ fn clean(inner: &Inner, manifest: &mut Manifest) {
             }
         }
     }
-    let before = manifest.sealed.len();
-    manifest.sealed.retain(|sealed| sealed.published_seq >= seq);
+    let mut changed = manifest.clone();
+    changed.sealed.retain(|sealed| sealed.published_seq >= seq);
     let tails = lock(&inner.tails).released();
-    if manifest.sealed.len() != before || manifest.tails != tails {
-        manifest.tails = tails;
-        let _ = manifest.store(&*inner.disk, &inner.paths.manifest);
+    if changed.sealed.len() != manifest.sealed.len() || manifest.tails != tails {
+        changed.tails = tails;
+        let _ = manifest.commit(&*inner.disk, &inner.paths, changed, None);
     }
 }
 
@@ -322,7 +323,7 @@ fn next_section<'a>(input: &mut Reader<'a>) -> Result<(u8, Reader<'a>), Damage> 
 
 /// Reads a whole checkpoint.
 pub(crate) fn load(disk: &dyn Disk, path: &Path) -> Result<Saved, TsdbError> {
-    let bytes = io::read_all(disk, path, CHECKPOINT_BYTES_MAX).map_err(TsdbError::io(path))?;
+    let bytes = io::insist(|| io::read_all(disk, path, CHECKPOINT_BYTES_MAX)).map_err(TsdbError::io(path))?;
     parse(&bytes).map_err(|(offset, damage)| TsdbError::damaged(path, "a checkpoint", offset)(damage))
 }
 

@@ -5,6 +5,7 @@
 //! Promise: the inputs of a merge that could not read all of them go to quarantine and are not removed, so what a
 //! passing fault hides is not lost by it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -92,12 +93,16 @@ fn merge(inner: &Inner, manifest: &mut Manifest, set: &PartSet, plan: &Plan) -> 
     let readers: Vec<Arc<dyn PartRead>> = inputs.iter().map(|part| Arc::clone(&part.reader)).collect();
     let number = manifest.next_part;
     let path = part_path(&inner.paths.parts, number);
+    let unknown = OnceCell::new();
     let drop = |input: usize, id: u32| -> Vec<TimeRange> {
         if set.tombstones.is_empty() {
             return Vec::new();
         }
         let part = inputs[input];
-        part.reader.labels(id).map(|labels| set.cuts(part.entry.number, &labels)).unwrap_or_default()
+        part.reader.labels(id).map(|labels| set.cuts(part.entry.number, &labels)).unwrap_or_else(|error| {
+            let _ = unknown.set(error);
+            Vec::new()
+        })
     };
     let options = MergeOptions {
         part: PartOptions { level: plan.level, id: number, final_form: plan.final_form },
@@ -105,6 +110,10 @@ fn merge(inner: &Inner, manifest: &mut Manifest, set: &PartSet, plan: &Plan) -> 
         drop: &drop,
     };
     let merged = merge_parts(Arc::clone(&inner.disk), &path, &readers, &options)?;
+    if let Some(error) = unknown.into_inner() {
+        // Whether something of this series is deleted was not known: it must not come back.
+        return Err(error);
+    }
     for gap in &merged.gaps {
         inner.quarantine.note(&path, &gap.reason);
     }
@@ -134,13 +143,7 @@ fn replace(
         changed.next_part = changed.next_part.max(part.entry.number + 1);
     }
     drop_needless_tombstones(&mut changed);
-    if let Err(error) = changed.store(&*inner.disk, &inner.paths.manifest) {
-        if let Some(part) = part {
-            let _ = inner.disk.remove(&part.path);
-        }
-        return Err(error);
-    }
-    *manifest = changed;
+    manifest.commit(&*inner.disk, &inner.paths, changed, part.as_ref().map(|part| part.entry.number))?;
     {
         let mut core = inner.core();
         core.pinned = None;
@@ -220,8 +223,7 @@ impl Db {
         }
         let below = changed.next_part;
         changed.tombstones.push(Tombstone { matchers: matchers.to_vec(), range, below });
-        changed.store(&*inner.disk, &inner.paths.manifest)?;
-        *manifest = changed;
+        manifest.commit(&*inner.disk, &inner.paths, changed, None)?;
         let mut core = inner.core();
         core.pinned = None;
         core.parts = Arc::new(core.parts.changed(&[], None, &manifest));
@@ -247,8 +249,7 @@ impl Db {
         }
         let mut changed = manifest.clone();
         changed.tombstones.clear();
-        changed.store(&*inner.disk, &inner.paths.manifest)?;
-        *manifest = changed;
+        manifest.commit(&*inner.disk, &inner.paths, changed, None)?;
         let mut core = inner.core();
         core.pinned = None;
         core.parts = Arc::new(core.parts.changed(&[], None, &manifest));

@@ -90,6 +90,7 @@ fn the_manifest_is_as_its_page_says() {
         sealed: vec![Sealed { instance: 2, start: 0, last: 7_199_999, cut_seq: 40, published_seq: 41 }],
         tombstones: Vec::new(),
         tails: [("remote".to_owned(), Position { segment: 1, offset: 32 })].into(),
+        leftovers: Vec::new(),
     };
     let disk = FaultyDisk::new(1);
     let path = Path::new("MANIFEST");

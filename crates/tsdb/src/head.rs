@@ -6,6 +6,7 @@
 //! "Too old" is judged by each series and the retention: a series that has nothing newer may be filled at any time.
 //! Not here: the log (`log`), who calls when (`db`), sealing (`seal`). Decided in docs/decisions/0065.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -446,6 +447,8 @@ impl Head {
                 to.adopt(chunk, id as usize % CHUNK_SERIES, cx);
             }
         }
+        let used: HashSet<u32> = self.chunks.iter().flat_map(|chunk| &chunk.states).map(|state| state.clock).collect();
+        self.clocks.forget_unused(&|clock| used.contains(&clock));
         self.exemplars.renumber(&|id| ids.get(id as usize).copied().flatten());
         let labels: Vec<Labels> = (0..self.index.len() as u32).filter_map(|id| self.index.labels(id)).collect();
         self.census.recount(labels.iter().map(Labels::metric_name));

@@ -15,8 +15,10 @@ use model::time::Timestamp;
 
 use crate::codec::Damage;
 use crate::codec::bytes::{Reader, put_ivarint, put_text, put_uvarint};
+use crate::db::Paths;
 use crate::error::TsdbError;
 use crate::io::{self, Disk};
+use crate::parts::part_path;
 
 const FORMAT_MAGIC: [u8; 8] = *b"WPTSDB\r\n";
 /// The version of the whole folder. A program that finds another one leaves the folder alone.
@@ -26,7 +28,6 @@ const MANIFEST_MAGIC: [u8; 8] = *b"WPTSMAN1";
 /// A longer one is damage.
 const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 const ENTRIES_MAX: usize = 1 << 20;
-const READ_ATTEMPTS: usize = 3;
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// A part, by the number in its name.
@@ -74,6 +75,8 @@ pub(crate) struct Manifest {
     pub(crate) tombstones: Vec<Tombstone>,
     /// What each reader of the tail has released.
     pub(crate) tails: BTreeMap<String, Position>,
+    /// Parts that were written and could not be made known. Not on disk: a start finds them by itself.
+    pub(crate) leftovers: Vec<u64>,
 }
 
 /// What was found where the manifest should be.
@@ -114,14 +117,14 @@ pub fn format_record(version: u32) -> [u8; FORMAT_BYTES] {
 
 impl Manifest {
     pub(crate) fn load(disk: &dyn Disk, path: &Path) -> Loaded {
-        match disk.exists(path) {
+        match io::insist(|| disk.exists(path)) {
             Ok(true) => {}
             Ok(false) => return Loaded::Missing,
             Err(_) => return Loaded::Damaged("cannot be looked for"),
         }
         // More than once, because forgetting deletions is too high a price for a passing fault.
-        let mut attempts = (0..READ_ATTEMPTS).map(|_| io::read_all(disk, path, MANIFEST_BYTES_MAX));
-        let Some(bytes) = attempts.find_map(Result::ok) else { return Loaded::Damaged("cannot be read") };
+        let read = io::insist(|| io::read_all(disk, path, MANIFEST_BYTES_MAX));
+        let Ok(bytes) = read else { return Loaded::Damaged("cannot be read") };
         match Self::decode(&bytes) {
             Ok(manifest) => Loaded::Whole(manifest),
             Err(damage) => Loaded::Damaged(damage.0),
@@ -130,6 +133,30 @@ impl Manifest {
 
     pub(crate) fn store(&self, disk: &dyn Disk, path: &Path) -> Result<(), TsdbError> {
         io::replace_file(disk, path, &self.encode()).map_err(TsdbError::io(path))
+    }
+
+    /// Replaces the manifest, on disk and here. `part` is the part that the new one names first.
+    ///
+    /// After a failure either of the two may be found at the next start (a rename is seen before it is durable), so
+    /// what the new one names stays, under a number that nothing else gets, until a later manifest is durable.
+    pub(crate) fn commit(
+        &mut self,
+        disk: &dyn Disk,
+        paths: &Paths,
+        changed: Self,
+        part: Option<u64>,
+    ) -> Result<(), TsdbError> {
+        if let Err(error) = changed.store(disk, &paths.manifest) {
+            self.leftovers.extend(part);
+            self.next_part = self.next_part.max(part.map_or(0, |number| number + 1));
+            return Err(error);
+        }
+        *self = changed;
+        for number in std::mem::take(&mut self.leftovers) {
+            // A start removes what cannot be removed now.
+            let _ = disk.remove(&part_path(&paths.parts, number));
+        }
+        Ok(())
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -244,6 +271,7 @@ mod tests {
             sealed: vec![Sealed { instance: 4, start: -7_200_000, last: -1, cut_seq: 99, published_seq: 101 }],
             tombstones: vec![Tombstone { matchers, range: TimeRange::ALL, below: 4 }],
             tails: [("remote".to_owned(), Position { segment: 2, offset: 77 })].into(),
+            leftovers: Vec::new(),
         }
     }
 

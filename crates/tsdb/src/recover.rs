@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use model::storage::Position;
 use model::time::Clock;
 
 use crate::checkpoint::{self, Saved, checkpoint_path};
@@ -16,7 +17,7 @@ use crate::head::chunk::CHUNK_SERIES;
 use crate::head::spill::spill_path;
 use crate::head::window::Restored;
 use crate::head::{Head, drop_replayed, identity_of};
-use crate::io::{Disk, DiskLock, replace_file};
+use crate::io::{Disk, DiskLock, insist, replace_file};
 use crate::log::batch::{BatchDecoder, BatchRows, Decoded, decode_series};
 use crate::log::frame::{Found, FrameReader, RecordKind, SEGMENT_HEADER_BYTES, segment_header_is_good};
 use crate::log::writer::{list_segments, segment_path};
@@ -41,9 +42,9 @@ pub(crate) fn open(
     // A read-only disk does not let us make folders, and everything that is there can still be read.
     let writable = make_folders(&**disk, &paths);
     let lock = take_lock(&**disk, &paths, &writable)?;
-    let mut manifest = load_manifest(&**disk, &paths, &quarantine);
+    let (mut manifest, rebuilt) = load_manifest(&**disk, &paths, &quarantine);
     let cache = PageCache::new(options.page_cache_bytes);
-    let parts = open_parts(disk, &paths, &mut manifest, (&quarantine, &cache));
+    let parts = open_parts(disk, &paths, (&mut manifest, rebuilt), (&quarantine, &cache));
     if !known && writable.is_ok() && replace_file(&**disk, &paths.format, &format_record(FORMAT_VERSION)).is_err() {
         quarantine.note(&paths.format, "the version record could not be written");
     }
@@ -60,6 +61,7 @@ pub(crate) fn open(
         metadata: MetadataStore::default(),
         chunk_seqs: Vec::new(),
         seq_max: manifest.sealed.iter().map(|sealed| sealed.published_seq.max(sealed.cut_seq)).max().unwrap_or(0),
+        from: Position::default(),
         end_seq: 0,
         samples: 0,
         lost: 0,
@@ -106,9 +108,10 @@ fn take_lock(
     }
 }
 
-fn load_manifest(disk: &dyn Disk, paths: &Paths, quarantine: &Quarantine) -> Manifest {
+/// The manifest, and whether it had to be made from the parts.
+fn load_manifest(disk: &dyn Disk, paths: &Paths, quarantine: &Quarantine) -> (Manifest, bool) {
     let reason = match Manifest::load(disk, &paths.manifest) {
-        Loaded::Whole(manifest) => return manifest,
+        Loaded::Whole(manifest) => return (manifest, false),
         Loaded::Missing => None,
         Loaded::Damaged(reason) => Some(reason),
     };
@@ -116,18 +119,18 @@ fn load_manifest(disk: &dyn Disk, paths: &Paths, quarantine: &Quarantine) -> Man
         quarantine.keep_file(&paths.manifest, reason);
     }
     // Without a manifest every part counts, in the order of their numbers.
-    let mut numbers: Vec<u64> =
-        disk.list(&paths.parts).unwrap_or_default().iter().filter_map(|entry| part_number(&entry.name)).collect();
+    let entries = insist(|| disk.list(&paths.parts)).unwrap_or_default();
+    let mut numbers: Vec<u64> = entries.iter().filter_map(|entry| part_number(&entry.name)).collect();
     numbers.sort_unstable();
     let parts = numbers.iter().map(|number| PartEntry { number: *number, order: *number }).collect();
-    Manifest { parts, next_part: numbers.last().map_or(1, |last| last + 1), ..Manifest::default() }
+    (Manifest { parts, next_part: numbers.last().map_or(1, |last| last + 1), ..Manifest::default() }, true)
 }
 
 /// Opens the parts the manifest names; those it does not name are leftovers of a crash, or not ours to remove.
 fn open_parts(
     disk: &Arc<dyn Disk>,
     paths: &Paths,
-    manifest: &mut Manifest,
+    (manifest, rebuilt): (&mut Manifest, bool),
     (quarantine, cache): (&Quarantine, &PageCache),
 ) -> Vec<Arc<Part>> {
     let mut parts = Vec::new();
@@ -161,7 +164,7 @@ fn open_parts(
         if manifest.parts.iter().any(|part| part.number == number) {
             continue;
         }
-        if number >= manifest.next_part {
+        if number >= manifest.next_part && !rebuilt {
             // Finished, but never made known: its samples are still where they came from.
             let _ = disk.remove(&path);
         } else {
@@ -199,6 +202,8 @@ struct Replay<'a> {
     /// The last record that each chunk of the checkpoint holds.
     chunk_seqs: Vec<u64>,
     seq_max: u64,
+    /// Where replay began.
+    from: Position,
     /// The last record whose exemplars the checkpoint holds.
     end_seq: u64,
     samples: u64,
@@ -233,13 +238,20 @@ impl Replay<'_> {
     /// Loads the newest checkpoint that is whole and reads the log after it. Returns the newest segment's number.
     fn run(&mut self) -> u64 {
         let from = self.load_checkpoint();
-        let segments = match list_segments(self.disk, &self.paths.log) {
+        let segments = match insist(|| list_segments(self.disk, &self.paths.log)) {
             Ok(segments) => segments,
             Err(error) => {
                 self.quarantine.note(&self.paths.log, &error.to_string());
                 Vec::new()
             }
         };
+        self.from = from;
+        let missing = from.offset > 0 && segments.iter().all(|(number, _)| *number != from.segment);
+        if missing {
+            self.lost += 1;
+            let path = segment_path(&self.paths.log, from.segment);
+            self.quarantine.note(&path, "the checkpoint goes on in a segment that is not there");
+        }
         let newest = segments.last().map_or(0, |(number, _)| *number).max(from.segment);
         for (number, _) in segments.iter().filter(|(number, _)| *number >= from.segment) {
             let offset = if *number == from.segment { from.offset } else { 0 };
@@ -259,16 +271,22 @@ impl Replay<'_> {
 
     /// Makes durable what was replayed: the process that wrote it may have died before it could.
     fn sync_segments(&self) -> Result<(), String> {
-        for (number, _) in list_segments(self.disk, &self.paths.log).unwrap_or_default().iter().rev().take(2) {
+        let named = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+        let segments = list_segments(self.disk, &self.paths.log).map_err(|error| named(&self.paths.log, error))?;
+        for (number, _) in segments.iter().filter(|(number, _)| *number >= self.from.segment) {
             let path = segment_path(&self.paths.log, *number);
             let synced = self.disk.open_append(&path).and_then(|file| file.sync_data());
-            synced.map_err(|error| format!("{}: {error}", path.display()))?;
+            synced.map_err(|error| named(&path, error))?;
         }
         Ok(())
     }
 
-    fn load_checkpoint(&mut self) -> model::storage::Position {
-        for number in checkpoint::list(self.disk, &self.paths.head) {
+    fn load_checkpoint(&mut self) -> Position {
+        let numbers = checkpoint::list(self.disk, &self.paths.head).unwrap_or_else(|error| {
+            self.quarantine.note(&self.paths.head, &error.to_string());
+            Vec::new()
+        });
+        for number in numbers {
             let path = checkpoint_path(&self.paths.head, number);
             match checkpoint::load(self.disk, &path) {
                 Ok(saved) => return self.restore(saved),
@@ -276,10 +294,10 @@ impl Replay<'_> {
                 Err(error) => self.quarantine.note(&path, &error.to_string()),
             }
         }
-        model::storage::Position::default()
+        Position::default()
     }
 
-    fn restore(&mut self, saved: Saved) -> model::storage::Position {
+    fn restore(&mut self, saved: Saved) -> Position {
         let sealed = self.sealed.clone();
         let gone = |instance: u32| instance != 0 && sealed.iter().any(|sealed| sealed.instance == instance);
         self.head.clocks.restore(saved.clocks);
@@ -333,8 +351,11 @@ impl Replay<'_> {
 
     fn read_segment(&mut self, number: u64, offset: u64, mut ids: Ids) -> std::io::Result<()> {
         let path = segment_path(&self.paths.log, number);
-        let file = self.disk.open(&path)?;
-        let size = file.size()?;
+        let (file, size) = insist(|| {
+            let file = self.disk.open(&path)?;
+            let size = file.size()?;
+            Ok((file, size))
+        })?;
         self.check_header(&path, number, size)?;
         let mut frames = FrameReader::new(file, offset);
         let mut decoder = BatchDecoder::default();
@@ -380,7 +401,7 @@ impl Replay<'_> {
             self.quarantine.keep_range(path, (0, size), "the segment ends within its header");
             return Ok(());
         }
-        self.disk.open(path)?.read_at(&mut header, 0)?;
+        insist(|| self.disk.open(path)?.read_at(&mut header, 0))?;
         if !segment_header_is_good(&header, number) {
             self.quarantine.keep_range(path, (0, SEGMENT_HEADER_BYTES as u64), "the header of the segment differs");
         }

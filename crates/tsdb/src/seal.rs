@@ -60,7 +60,11 @@ fn seal(inner: &Inner, manifest: &mut Manifest, id: u32) -> Result<(), TsdbError
     let (view, instance, cut_seq, attempt) = {
         let mut core = inner.core();
         core.pinned = None;
-        let Some((cut_seq, attempt)) = core.head.instances.get(id).map(|instance| (instance.cut_seq, instance.unread + 1)) else { return Ok(()) };
+        let Some((cut_seq, attempt)) =
+            core.head.instances.get(id).map(|instance| (instance.cut_seq, instance.unread + 1))
+        else {
+            return Ok(());
+        };
         let view = core.head.view();
         let Some(instance) = view.instances.iter().find(|view| view.id == id).cloned() else { return Ok(()) };
         (view, instance, cut_seq, attempt)
@@ -92,11 +96,7 @@ fn seal(inner: &Inner, manifest: &mut Manifest, id: u32) -> Result<(), TsdbError
         changed.parts.push(part.entry);
         changed.next_part = number + 1;
     }
-    if let Err(error) = changed.store(&*inner.disk, &inner.paths.manifest) {
-        let _ = inner.disk.remove(&path);
-        return Err(error);
-    }
-    *manifest = changed;
+    manifest.commit(&*inner.disk, &inner.paths, changed, part.as_ref().map(|_| number))?;
     publish(inner, manifest, part, id);
     let spill = spill_path(&inner.paths.head, id);
     if gaps.is_empty() {

@@ -8,6 +8,9 @@ use std::collections::HashMap;
 
 use crate::head::cow::CowVec;
 
+/// The key of a clock that no target has.
+const UNUSED: u64 = 0;
+
 /// The times of one target.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock {
@@ -46,6 +49,8 @@ impl Clock {
 pub(crate) struct Clocks {
     pub(crate) clocks: CowVec<Clock>,
     by_key: HashMap<u64, u32>,
+    /// Clocks that nobody refers to any more, to be given to new targets.
+    free: Vec<u32>,
     /// The last answer of [`Self::row`]: the samples of a scrape ask the same question a thousand times.
     last: Option<(u32, i64, Option<u32>)>,
 }
@@ -53,11 +58,33 @@ pub(crate) struct Clocks {
 impl Clocks {
     /// The clock of a target; a new one if it has none yet.
     pub(crate) fn of_key(&mut self, key: u64) -> u32 {
-        let clocks = &mut self.clocks;
-        *self.by_key.entry(key).or_insert_with(|| {
+        let Self { clocks, by_key, free, .. } = self;
+        *by_key.entry(key).or_insert_with(|| {
+            if let Some(id) = free.pop()
+                && let Some(clock) = clocks.get_mut(id as usize)
+            {
+                // Its rows go on being counted, so an old number never means a new time.
+                clock.key = key;
+                return id;
+            }
             clocks.push(Clock { key, ..Clock::default() });
             clocks.len() as u32 - 1
         })
+    }
+
+    /// Takes the clocks back that no series follows. One with rows is still referred to by unsealed blocks.
+    pub(crate) fn forget_unused(&mut self, is_used: &dyn Fn(u32) -> bool) {
+        self.last = None;
+        for id in 0..self.clocks.len() as u32 {
+            let unused = |clock: &Clock| clock.key != UNUSED && clock.times.is_empty() && !is_used(id);
+            if self.clocks.get(id as usize).is_some_and(unused)
+                && let Some(clock) = self.clocks.get_mut(id as usize)
+            {
+                self.by_key.remove(&clock.key);
+                clock.key = UNUSED;
+                self.free.push(id);
+            }
+        }
     }
 
     /// The row of a time in a clock; `None` if the clock went past it without it.
@@ -101,7 +128,11 @@ impl Clocks {
     pub(crate) fn restore(&mut self, clocks: Vec<Clock>) {
         *self = Self::default();
         for (number, clock) in clocks.into_iter().enumerate() {
-            self.by_key.insert(clock.key, number as u32);
+            if clock.key == UNUSED && clock.times.is_empty() {
+                self.free.push(number as u32);
+            } else {
+                self.by_key.insert(clock.key, number as u32);
+            }
             self.clocks.push(clock);
         }
     }
@@ -116,6 +147,21 @@ impl Clocks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_nobody_follows_is_given_to_another_target() {
+        let mut clocks = Clocks::default();
+        let (first, second) = (clocks.of_key(5), clocks.of_key(6));
+        clocks.row(first, 10);
+        clocks.row(second, 10);
+        clocks.trim(20);
+        clocks.row(second, 30);
+        clocks.forget_unused(&|_| false);
+        assert_eq!(clocks.of_key(6), second, "it has rows");
+        assert_eq!(clocks.of_key(7), first);
+        assert_eq!(clocks.row(first, 40), Some(1), "row 0 was the other target's");
+        assert_ne!(clocks.of_key(5), first);
+    }
 
     #[test]
     fn a_time_keeps_its_row_when_older_rows_are_dropped() {

@@ -5,12 +5,11 @@
 //! stay in memory and are tried again, so a full disk never costs what is already in the log.
 //! Not here: what is in a block (`chunk`). Bytes on disk: docs/formats/spill.md.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::codec::Damage;
-use crate::io::{Disk, DiskFile};
+use crate::io::{self, Disk, DiskFile};
 
 pub(crate) const SPILL_MAGIC: [u8; 8] = *b"WPTSSPL1";
 /// Length, checksum, place of the block before.
@@ -56,7 +55,7 @@ impl Spill {
 
     /// Takes up a file that a checkpoint refers to up to `bytes`; what follows is cut off. Also says whether the file
     /// is as long as that. If not, places in what is missing are damage, and all others are good.
-    pub(crate) fn reopen(disk: Arc<dyn Disk>, path: &Path, bytes: u64) -> io::Result<(Self, bool)> {
+    pub(crate) fn reopen(disk: Arc<dyn Disk>, path: &Path, bytes: u64) -> std::io::Result<(Self, bool)> {
         if bytes == 0 {
             return Ok((Self::new(disk, path), true));
         }
@@ -104,7 +103,7 @@ impl Spill {
     }
 
     /// Writes what is waiting.
-    pub(crate) fn write_out(&mut self) -> io::Result<()> {
+    pub(crate) fn write_out(&mut self) -> std::io::Result<()> {
         if self.view.pending.is_empty() {
             return Ok(());
         }
@@ -138,7 +137,7 @@ impl Spill {
 /// Why a block could not be read.
 #[derive(Debug)]
 pub(crate) enum SpillError {
-    Io(io::Error),
+    Io(std::io::Error),
     Damaged(Damage),
 }
 
@@ -177,7 +176,7 @@ impl SpillView {
             return Ok(());
         }
         match &self.file {
-            Some(file) => file.read_at(buffer, at).map_err(SpillError::Io),
+            Some(file) => io::insist(|| file.read_at(buffer, at)).map_err(SpillError::Io),
             None => Err(SpillError::Damaged(Damage("there is no file"))),
         }
     }

@@ -8,10 +8,7 @@ use std::sync::Arc;
 
 use crate::checkpoint::SavedInstance;
 use crate::head::spill::{Spill, SpillView, spill_path};
-use crate::io::Disk;
-
-/// How often a spill is tried to be opened when the database is.
-const OPEN_ATTEMPTS: usize = 3;
+use crate::io::{self, Disk};
 
 /// One instance as the hot path needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,9 +111,7 @@ impl Instances {
         let SavedInstance { id, start, last, spill_bytes, cut_seq } = *saved;
         let path = spill_path(&self.folder, id);
         self.next_id = self.next_id.max(id + 1);
-        // More than once, because a passing fault must not cost a window.
-        let mut attempts = (0..OPEN_ATTEMPTS).map(|_| Spill::reopen(Arc::clone(&self.disk), &path, spill_bytes));
-        let opened = attempts.find_map(Result::ok);
+        let opened = io::insist(|| Spill::reopen(Arc::clone(&self.disk), &path, spill_bytes)).ok();
         let outcome = match &opened {
             Some((_, true)) => Restored::Whole,
             Some((_, false)) => Restored::Short,

@@ -68,6 +68,21 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 /// A held lock; dropping it lets go.
 pub trait DiskLock: Send + Sync + fmt::Debug {}
 
+/// How often something that only reads is tried before its failure counts.
+const ATTEMPTS: usize = 3;
+
+/// Tries more than once, where a passing fault would cost what nobody can bring back.
+pub(crate) fn insist<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut outcome = attempt();
+    for _ in 1..ATTEMPTS {
+        if outcome.is_ok() {
+            break;
+        }
+        outcome = attempt();
+    }
+    outcome
+}
+
 /// Reads a whole file, refusing one longer than `bytes_max`.
 pub fn read_all(disk: &dyn Disk, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let file = disk.open(path)?;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::io::DiskFile;
+use crate::io::{DiskFile, insist};
 
 /// First bytes of a segment.
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"WPTSLOG\n";
@@ -179,7 +179,7 @@ impl FrameReader {
         let bytes = (wanted.max(READ_BYTES) as u64).min(limit - at) as usize;
         self.buffer.resize(bytes, 0);
         self.buffer_at = at;
-        if let Err(error) = self.file.read_at(&mut self.buffer, at) {
+        if let Err(error) = insist(|| self.file.read_at(&mut self.buffer, at)) {
             self.buffer.clear();
             return Err(error);
         }

@@ -254,6 +254,72 @@ fn a_seal_that_meets_a_passing_fault_loses_nothing() {
 }
 
 #[test]
+fn a_death_right_after_a_failed_seal_merge_or_deletion_loses_nothing() {
+    let never = Fault { kind: FaultKind::Io, short_write: false, sticky: false };
+    let run = |n: u64, sticky: bool| -> u64 {
+        let clock = clock();
+        let (disk, db, _) = spilled(&clock);
+        db.seal_all().expect("the disk is good");
+        let (mut appender, refs) = sender(&db, "a", 3);
+        for at in 150..300 {
+            scrape(&mut *appender, &refs, START + at * 1_000, |n| (at * n as i64) as f64);
+        }
+        db.checkpoint().expect("the disk is good");
+        let written = contents(&db);
+        let before = disk.operations();
+        disk.fail_at(before.saturating_add(n), Fault { sticky, ..never });
+        let _ = db.flush();
+        let after = disk.operations() - before;
+        for (what, left) in [("a kill", disk.kill()), ("a power loss", disk.crash(n))] {
+            left.heal();
+            let again = open_with(&left, options(), &clock);
+            assert_eq!(contents(&again), written, "operation {n}, {what}: {:?}", again.quarantine());
+        }
+        // And if it lives on, too.
+        disk.heal();
+        db.flush().expect("the disk is good again");
+        assert_eq!(contents(&db), written, "operation {n}");
+        drop((appender, db));
+        let again = open_with(&disk.kill(), options(), &clock);
+        assert_eq!(contents(&again), written, "operation {n}");
+        assert!(again.quarantine().is_empty(), "operation {n}: {:?}", again.quarantine());
+        after
+    };
+    let operations = run(u64::MAX, false);
+    assert!(operations > 30);
+    for n in (0..operations).step_by(depth::pick(4, 1)) {
+        run(n, n % 8 == 0);
+    }
+}
+
+#[test]
+fn a_death_after_a_checkpoint_that_met_a_fault_loses_nothing() {
+    for n in (0..40).step_by(depth::pick(3, 1)) {
+        let clock = clock();
+        let (disk, db, _) = spilled(&clock);
+        let (mut appender, refs) = sender(&db, "a", 3);
+        let mut more = |from: i64| {
+            for at in from..from + 20 {
+                scrape(&mut *appender, &refs, START + at * 1_000, |n| (at * n as i64) as f64);
+            }
+        };
+        more(200);
+        db.checkpoint().expect("the disk is good");
+        more(300);
+        disk.fail_at(disk.operations() + n, Fault { kind: FaultKind::Io, short_write: false, sticky: false });
+        let _ = db.checkpoint();
+        disk.heal();
+        more(400);
+        let written = contents(&db);
+        for again in 0..3 {
+            let left = open_with(&disk.kill(), options(), &clock);
+            assert_eq!(contents(&left), written, "operation {n}, {again}: {:?}", left.quarantine());
+            db.checkpoint().expect("the disk is good again");
+        }
+    }
+}
+
+#[test]
 fn a_window_with_a_bad_block_is_sealed_without_it_in_the_end_and_its_bytes_are_kept() {
     let clock = clock();
     let (disk, db, written) = spilled(&clock);

@@ -62,6 +62,14 @@ fn child_that_appends_until_it_is_killed() {
     }
 }
 
+/// Batches that were acknowledged so far.
+fn lines_of(folder: &Path) -> usize {
+    std::fs::read_to_string(folder.join("ledger")).unwrap_or_default().lines().count()
+}
+
+/// Only so that a child that cannot begin does not hang the test.
+const CHILD_BEGINS_WITHIN: Duration = Duration::from_secs(60);
+
 fn kills() -> usize {
     tests::depth::pick(20, 200)
 }
@@ -81,7 +89,12 @@ fn a_killed_process_loses_nothing_it_acknowledged() {
             .stderr(Stdio::null())
             .spawn()
             .expect("the child starts");
-        std::thread::sleep(Duration::from_millis(20 + random.below(150)));
+        // On a busy machine it may take long before the first batch; the moment of its death counts from there.
+        let begun = std::time::Instant::now();
+        while lines_of(&folder) == lines && begun.elapsed() < CHILD_BEGINS_WITHIN {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(random.below(150)));
         child.kill().expect("it is ours");
         child.wait().expect("it is dead");
         let ledger = std::fs::read_to_string(folder.join("ledger")).unwrap_or_default();
@@ -100,6 +113,6 @@ fn a_killed_process_loses_nothing_it_acknowledged() {
         lines = ledger.lines().count();
         assert!(db.stats().lost_records == 0 || db.quarantine().len() <= 1, "{:?}", db.quarantine());
     }
-    assert!(lines > kills(), "the children did something");
+    assert!(lines >= kills(), "the children did something");
     std::fs::remove_dir_all(&folder).expect("it is ours");
 }

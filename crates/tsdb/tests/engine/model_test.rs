@@ -12,9 +12,7 @@ use model::histogram::{Histogram, IntHistogram, Span};
 use model::labels::Labels;
 use model::matcher::{MatchOp, Matcher};
 use model::memory::MemoryStorage;
-use model::storage::{
-    Appendable, Appender, Durability, SampleValue, Sender, StorageError, TimeRange, stale_nan,
-};
+use model::storage::{Appendable, Appender, Durability, SampleValue, Sender, StorageError, TimeRange, stale_nan};
 use model::time::{Clock, ManualClock, Timestamp};
 use tsdb::db::Db;
 use tsdb::io::{Fault, FaultKind, FaultyDisk};
@@ -211,11 +209,11 @@ impl World {
 
 #[test]
 fn random_operations_agree_with_the_twin() {
-    for seed in 0..tests::depth::pick(6, 200) {
+    for seed in 0..tests::depth::pick(3, 200) {
         let mut world = World::new(seed);
         for step in 0..150 {
             world.step();
-            if step % 10 == 9 {
+            if step % 30 == 29 {
                 world.compare(step);
             }
         }
@@ -226,7 +224,7 @@ fn random_operations_agree_with_the_twin() {
 
 #[test]
 fn random_operations_on_a_failing_disk_lose_nothing_acknowledged() {
-    for seed in 100..tests::depth::pick(106, 300) {
+    for seed in 100..tests::depth::pick(105, 300) {
         let mut world = World::new(seed);
         for step in 0..120 {
             if world.random.one_in(3) {
@@ -235,7 +233,7 @@ fn random_operations_on_a_failing_disk_lose_nothing_acknowledged() {
                 world.disk.fail_at(at, Fault { kind, short_write: world.random.one_in(2), sticky: false });
             }
             world.step();
-            if step % 10 == 9 {
+            if step % 30 == 29 {
                 // Reading must not meet the injected fault: this is about what was kept.
                 world.disk.heal();
                 world.compare(step);

@@ -4,8 +4,8 @@ use crate::codec::Damage;
 use crate::codec::bytes::{Reader, put_ivarint, put_uvarint};
 use crate::codec::float::FloatState;
 use crate::head::chunk::{
-    CHUNK_SERIES, Chunk, FRESH, Late, LateRich, PRIVATE, Places, RAW_VALUES, RICH, RichBuffer, RichSample,
-    State, small_at, take_slot,
+    CHUNK_SERIES, Chunk, FRESH, Late, LateRich, PRIVATE, Places, RAW_VALUES, RICH, RichBuffer, RichSample, State,
+    small_at, take_slot,
 };
 use crate::log::batch::{RichRow, put_rich, take_rich};
 
