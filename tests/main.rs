@@ -7,6 +7,10 @@ mod image;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
+mod pressure;
+#[cfg(test)]
 mod serving;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod wiring;

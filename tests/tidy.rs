@@ -100,7 +100,7 @@ fn panics_are_rare_and_tasks_and_queues_have_owners_and_bounds() {
 #[test]
 fn unwraps_spawns_and_unbounded_queues_are_found_in_code_but_not_in_tests_or_words() {
     let text = "//! A.\n// x.unwrap() and tokio::spawn(\nfn a() { x.unwrap(); tokio::spawn(y); }\n\
-                const S: &str = \"unbounded_channel\";\nfn b() { unbounded_channel(); x.expect(\"e\"); }\n\
+                const S: &str = \"unbounded_channel\";\nfn b() { unbounded_channel(); x.expect(\"e\"); self.expect(Kind::Paren)?; }\n\
                 #[cfg(test)]\nmod tests {\n    fn c() { x.unwrap(); tokio::spawn(y); }\n}\n";
     let files =
         ratchet::rust_files(&made_up(&[("crates/a/src/a.rs", text), ("tests/a.rs", "fn a() { x.unwrap() }\n")]));

@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::io;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -15,6 +14,7 @@ use std::time::Duration;
 
 use crate::folder::Folder;
 use crate::needs::Need;
+use crate::server::free_port;
 use crate::skip;
 
 /// The superuser's name and password, which must not turn up in any error.
@@ -212,12 +212,6 @@ fn keep(binaries: &Path, folder: &Path, port: u16) -> Child {
     keeper.args(["-c", KEEPER, "keeper"]).arg(binaries).arg(folder).arg(port.to_string()).current_dir("/");
     let spawned: io::Result<Child> = keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     spawned.expect("invariant: a test may start a shell")
-}
-
-/// A port that was free a moment ago. Somebody may take it before the server does; then the start fails with its log.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("invariant: a test may listen on loopback");
-    listener.local_addr().expect("invariant: a bound socket has an address").port()
 }
 
 fn signal(signal: &str, pid: &str) {

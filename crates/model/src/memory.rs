@@ -37,6 +37,7 @@ struct Contents {
     /// The newest time each series was ever given; deleting samples does not take it back.
     newest: BTreeMap<Labels, (Timestamp, SampleValue)>,
     generation: u64,
+    history: u64,
 }
 
 /// Samples in memory.
@@ -76,6 +77,7 @@ impl MemoryStorage {
             }
         }
         contents.generation += 1;
+        contents.history += 1;
     }
 
     /// Stores a sample; one with the same time is replaced.
@@ -95,15 +97,20 @@ impl MemoryStorage {
         if !contents.series.contains_key(labels) {
             contents.generation += 1;
         }
-        let series = contents.series.entry(labels.clone()).or_default();
-        Arc::make_mut(series).extend(samples);
+        let series = Arc::make_mut(contents.series.entry(labels.clone()).or_default());
+        for (time, sample) in samples {
+            if series.last_key_value().is_some_and(|(newest, _)| *newest >= time) {
+                contents.history += 1;
+            }
+            series.insert(time, sample);
+        }
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
         let mut contents = self.shared.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let generation = contents.generation + 1;
-        *contents = Arc::new(Contents { generation, ..Contents::default() });
+        let (generation, history) = (contents.generation + 1, contents.history + 1);
+        *contents = Arc::new(Contents { generation, history, ..Contents::default() });
     }
 
     fn pin(&self) -> Arc<Contents> {
@@ -171,6 +178,7 @@ fn put_judged(
             }
             out.late += 1;
             out.appended += 1;
+            contents.history += 1;
             // What was accepted first stays.
             let series = contents.series.entry(labels.clone()).or_default();
             Arc::make_mut(series).entry(time).or_insert(sample);
@@ -256,6 +264,10 @@ impl Queryable for MemoryStorage {
 
     fn series_generation(&self) -> u64 {
         self.pin().generation
+    }
+
+    fn history_generation(&self) -> Option<u64> {
+        Some(self.pin().history)
     }
 }
 

@@ -182,6 +182,13 @@ pub trait Queryable: Send + Sync {
     /// A number that changes whenever a series appeared or vanished: while it stands still, the result of a
     /// selection may be reused.
     fn series_generation(&self) -> u64;
+
+    /// A number that changes whenever something was deleted, or a sample stored that is not the newest of its
+    /// series: while it stands still, what was computed from samples that were old then may be reused. `None`:
+    /// nobody keeps count.
+    fn history_generation(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A result cut off at the limit asked for (0 = no limit).

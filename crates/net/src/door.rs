@@ -207,6 +207,8 @@ impl Door {
         let mut turn = 0;
         loop {
             let accepted = tokio::select! {
+                // In this order: what ends because of "stop" was open when it came, and the report counts it.
+                biased;
                 () = stop.cancelled() => break,
                 Some(ended) = connections.join_next() => {
                     note_panic(ended.err(), &self.stats);

@@ -189,6 +189,7 @@ pub(crate) fn retain(inner: &Inner, manifest: &mut Manifest) -> Result<usize, Ts
     }
     if !gone.is_empty() {
         replace(inner, manifest, &gone, (None, false))?;
+        inner.history.fetch_add(1, Ordering::AcqRel);
     }
     Ok(gone.len())
 }
@@ -228,6 +229,7 @@ impl Db {
         core.pinned = None;
         core.parts = Arc::new(core.parts.changed(&[], None, &manifest));
         core.head.series_generation += 1;
+        inner.history.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
 

@@ -162,6 +162,8 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     /// The generation of series references; another one after series were forgotten.
     pub(crate) generation: AtomicU32,
+    /// Counts deletions and samples that are not the newest of their series.
+    pub(crate) history: AtomicU64,
     next_chain: AtomicU64,
     /// Keeps other processes out. `None` on a disk that does not let a lock be taken, which nobody can write to.
     _lock: Option<Box<dyn DiskLock>>,
@@ -241,6 +243,7 @@ impl Db {
             idle_looked_ms: AtomicU64::new(0),
             counters: Counters { lost_records: opened.lost_records.into(), ..Counters::default() },
             generation: AtomicU32::new(0),
+            history: AtomicU64::new(0),
             next_chain: AtomicU64::new(0),
             _lock: opened.lock,
         };
@@ -270,6 +273,12 @@ impl Queryable for Db {
 
     fn series_generation(&self) -> u64 {
         self.inner.core().head.series_generation
+    }
+
+    fn history_generation(&self) -> Option<u64> {
+        // Under the lock, so that whoever sees a change does not see an older number.
+        let _core = self.inner.core();
+        Some(self.inner.history.load(Ordering::Acquire))
     }
 }
 
@@ -371,6 +380,9 @@ impl DbAppender {
             return Err(error);
         }
         core.head.apply(&self.rows);
+        if committed.late > 0 {
+            inner.history.fetch_add(1, Ordering::AcqRel);
+        }
         lock(&inner.metadata).put_all(&self.rows.metadata);
         core.samples_since_checkpoint += self.rows.samples() as u64;
         Ok(Logged { seq: core.last_seq(), committed })

@@ -159,3 +159,7 @@ impl Reports {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "telemetry_tests.rs"]
+mod tests;
