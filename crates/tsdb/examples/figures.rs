@@ -87,7 +87,7 @@ impl Model {
         while kinds.len() < series {
             let counter = |busy, max, decimals| (Kind::Counter { busy, max }, decimals);
             match at % 25 {
-                0 | 1 | 2 => kinds.push(counter(256, 500, 2)),
+                0..=2 => kinds.push(counter(256, 500, 2)),
                 3 => kinds.push(counter(230, 40, 2)),
                 4 => kinds.push(counter(80, 10, 2)),
                 5 | 6 => kinds.push(counter(0, 1, 0)),
@@ -97,9 +97,9 @@ impl Model {
                 12 => kinds.push(counter(60, 900_000, 0)),
                 13 => kinds.push((Kind::Gauge { step: 20, busy: 240, unit: 1 }, 2)),
                 14 => kinds.push((Kind::Gauge { step: 10, busy: 120, unit: 1 }, 1)),
-                15 | 16 | 17 => kinds.push(counter(6 + 50 * (at % 4), 40, 0)),
+                15..=17 => kinds.push(counter(6 + 50 * (at % 4), 40, 0)),
                 18 => kinds.push(counter(220, 500, 3)),
-                19 | 20 | 21 if kinds.len() + 14 <= series => {
+                19..=21 if kinds.len() + 14 <= series => {
                     let rate = if at % 3 == 0 { 2 } else { 24 };
                     kinds.push((Kind::Histogram { rate, middle: 3 + at % 3 }, 0));
                     kinds.extend((0..11).map(|_| (Kind::Member, 0)));
@@ -180,7 +180,7 @@ fn labels(target: usize, series: usize) -> Labels {
     ])
 }
 
-fn row(what: &str, figure: String) {
+fn row(what: &str, figure: &str) {
     println!("| {what:<58} | {figure:>16} |");
 }
 
@@ -239,9 +239,36 @@ fn scan(db: &Db) -> Outcome<(u64, Duration)> {
         sum += column.values.iter().sum::<f64>();
     }
     let spent = began.elapsed();
-    row("select of all series", format!("{:.1} ms", selected.as_secs_f64() * 1e3));
+    row("select of all series", &format!("{:.1} ms", selected.as_secs_f64() * 1e3));
     assert!(!sum.is_nan());
     Ok((samples, spent))
+}
+
+/// Seals the head, merges the parts, and reads both.
+fn sealed_and_final(db: &Db, samples: f64) -> Outcome<()> {
+    let began = cpu_ns();
+    db.seal_all()?;
+    row("seal", &format!("{:.1} ns/sample", (cpu_ns() - began) as f64 / samples));
+    let stats = db.stats();
+    row("parts as sealed", &format!("{:.3} B/sample", stats.part_bytes as f64 / stats.part_samples as f64));
+    let (read, spent) = scan(db)?;
+    row("scan of sealed parts", &format!("{:.0} M samples/s", read as f64 / spent.as_secs_f64() / 1e6));
+    let began = cpu_ns();
+    db.flush()?;
+    row("merge to the final form", &format!("{:.1} ns/sample", (cpu_ns() - began) as f64 / samples));
+    let stats = db.stats();
+    row(
+        "parts in their final form, with index",
+        &format!("{:.3} B/sample", stats.part_bytes as f64 / stats.part_samples as f64),
+    );
+    let (read, spent) = scan(db)?;
+    row("scan of the final form", &format!("{:.0} M samples/s", read as f64 / spent.as_secs_f64() / 1e6));
+    let snapshot = db.snapshot()?;
+    let matcher = [Matcher::new("instance", MatchOp::Regex, "host-00[1-3].*")?];
+    let began = Instant::now();
+    let found = snapshot.series(&[matcher.to_vec()], TimeRange::ALL, 0)?.items.len();
+    row(&format!("series by regex ({found})"), &format!("{:.2} ms", began.elapsed().as_secs_f64() * 1e3));
+    Ok(())
 }
 
 fn main() -> Outcome<()> {
@@ -255,23 +282,23 @@ fn main() -> Outcome<()> {
     let db = open(&folder, &clock)?;
     let began = Instant::now();
     let mut targets = resolve(&db, series)?;
-    row("resolve of a new series", format!("{:.0} ns", began.elapsed().as_nanos() as f64 / series as f64));
+    row("resolve of a new series", &format!("{:.0} ns", began.elapsed().as_nanos() as f64 / series as f64));
     let outside: usize =
         targets.iter().map(|target| target.values.capacity() * 24 + target.model.kinds.len() * 48).sum();
     let before = HEAP.load(Ordering::Relaxed);
     let samples = series as f64 * scrapes as f64;
 
     let spent = scrape_all(&mut targets, &clock, 0..scrapes)?;
-    row("append: log and head", format!("{:.1} ns/sample", spent as f64 / samples));
+    row("append: log and head", &format!("{:.1} ns/sample", spent as f64 / samples));
     let heap = HEAP.load(Ordering::Relaxed) - outside;
-    row("heap, all of the process but the generator", format!("{:.0} B/series", heap as f64 / series as f64));
+    row("heap, all of the process but the generator", &format!("{:.0} B/series", heap as f64 / series as f64));
     row(
         "of that since the series were resolved",
-        format!("{:.0} B/series", (heap + outside - before) as f64 / series as f64),
+        &format!("{:.0} B/series", (heap + outside - before) as f64 / series as f64),
     );
     let stats = db.stats();
-    row("head by its own count", format!("{:.0} B/series", stats.head_bytes as f64 / series as f64));
-    row("log and spill", format!("{:.3} B/sample", stats.log_and_head_bytes as f64 / samples));
+    row("head by its own count", &format!("{:.0} B/series", stats.head_bytes as f64 / series as f64));
+    row("log and spill", &format!("{:.3} B/sample", stats.log_and_head_bytes as f64 / samples));
 
     drop(db);
     drop(targets);
@@ -279,11 +306,11 @@ fn main() -> Outcome<()> {
     let db = open(&folder, &clock)?;
     row(
         &format!("open without a checkpoint, {samples} samples in the log"),
-        format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3),
+        &format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3),
     );
     let began = Instant::now();
     db.checkpoint()?;
-    row("checkpoint", format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3));
+    row("checkpoint", &format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3));
     let mut targets = resolve(&db, series)?;
     let more = (2_000_000 / series as i64).max(1);
     scrape_all(&mut targets, &clock, scrapes..scrapes + more)?;
@@ -292,32 +319,9 @@ fn main() -> Outcome<()> {
     let began = Instant::now();
     let db = open(&folder, &clock)?;
     let what = format!("open after a kill, {} samples behind the checkpoint", more as usize * series);
-    row(&what, format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3));
+    row(&what, &format!("{:.0} ms", began.elapsed().as_secs_f64() * 1e3));
 
-    let samples = samples + (more as usize * series) as f64;
-    let began = cpu_ns();
-    db.seal_all()?;
-    row("seal", format!("{:.1} ns/sample", (cpu_ns() - began) as f64 / samples));
-    let stats = db.stats();
-    row("parts as sealed", format!("{:.3} B/sample", stats.part_bytes as f64 / stats.part_samples as f64));
-    let (read, spent) = scan(&db)?;
-    row("scan of sealed parts", format!("{:.0} M samples/s", read as f64 / spent.as_secs_f64() / 1e6));
-    let began = cpu_ns();
-    db.flush()?;
-    row("merge to the final form", format!("{:.1} ns/sample", (cpu_ns() - began) as f64 / samples));
-    let stats = db.stats();
-    row(
-        "parts in their final form, with index",
-        format!("{:.3} B/sample", stats.part_bytes as f64 / stats.part_samples as f64),
-    );
-    let (read, spent) = scan(&db)?;
-    row("scan of the final form", format!("{:.0} M samples/s", read as f64 / spent.as_secs_f64() / 1e6));
-    let snapshot = db.snapshot()?;
-    let matcher = [Matcher::new("instance", MatchOp::Regex, "host-00[1-3].*")?];
-    let began = Instant::now();
-    let found = snapshot.series(&[matcher.to_vec()], TimeRange::ALL, 0)?.items.len();
-    row(&format!("series by regex ({found})"), format!("{:.2} ms", began.elapsed().as_secs_f64() * 1e3));
-    drop(snapshot);
+    sealed_and_final(&db, samples + (more as usize * series) as f64)?;
     drop(db);
     std::fs::remove_dir_all(&folder)?;
     Ok(())

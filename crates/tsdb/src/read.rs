@@ -33,6 +33,11 @@ const HEAD: u32 = u32::MAX;
 /// What a row in the head is taken to cost when bytes are estimated: a time and a value.
 const HEAD_ROW_BYTES: u64 = 16;
 
+/// The names or values that some series of a part (or all of them) have.
+type TextsOfPart<'f> = dyn Fn(&Part, Option<&Ids>) -> Result<Vec<String>, TsdbError> + 'f;
+/// The same of the head.
+type TextsOfHead<'f> = dyn Fn(&Ids) -> Vec<String> + 'f;
+
 /// A consistent view of a database.
 pub(crate) struct DbSnapshot {
     inner: Arc<Inner>,
@@ -120,10 +125,7 @@ impl DbSnapshot {
         &self,
         selectors: &[Vec<Matcher>],
         range: TimeRange,
-        (from_part, from_head): (
-            &dyn Fn(&Part, Option<&Ids>) -> Result<Vec<String>, TsdbError>,
-            &dyn Fn(&Ids) -> Vec<String>,
-        ),
+        (from_part, from_head): (&TextsOfPart<'_>, &TextsOfHead<'_>),
     ) -> Result<BTreeSet<String>, StorageError> {
         let mut texts = BTreeSet::new();
         for (_, part) in self.parts_in(range) {

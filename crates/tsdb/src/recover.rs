@@ -237,6 +237,9 @@ impl Ids {
 impl Replay<'_> {
     /// Loads the newest checkpoint that is whole and reads the log after it. Returns the newest segment's number.
     fn run(&mut self) -> u64 {
+        // With or without a checkpoint: an instance with the number of a sealed one would be taken for it.
+        let sealed_max = self.sealed.iter().map(|sealed| sealed.instance).max().unwrap_or(0);
+        self.head.instances.reserve_ids(sealed_max + 1);
         let from = self.load_checkpoint();
         let segments = match insist(|| list_segments(self.disk, &self.paths.log)) {
             Ok(segments) => segments,
@@ -328,8 +331,7 @@ impl Replay<'_> {
             }
             self.lost += 1;
         }
-        let next_sealed = self.sealed.iter().map(|sealed| sealed.instance + 1).max().unwrap_or(0);
-        self.head.instances.reserve_ids(saved.next_instance.max(next_sealed));
+        self.head.instances.reserve_ids(saved.next_instance);
         for (id, exemplar) in &saved.exemplars {
             self.head.exemplars.push(*id, exemplar);
         }

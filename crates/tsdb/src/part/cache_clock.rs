@@ -14,6 +14,9 @@ const CLOCK_IDS_MAX: usize = 1 << 16;
 /// Whole columns kept decoded for series that lean on them (buckets of the same histogram).
 const COLUMN_VALUES_MAX: usize = 1 << 20;
 
+/// A part and a series of it.
+type ColumnKey = (u64, u32);
+
 /// Buffers of one worker, used again for each series it reads.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -21,7 +24,7 @@ pub struct Scratch {
     times: usize,
     clock_ids: HashMap<(u64, u32, u64, u64), u64>,
     next_clock_id: u64,
-    columns: VecDeque<((u64, u32), Arc<[f64]>)>,
+    columns: VecDeque<(ColumnKey, Arc<[f64]>)>,
     column_values: usize,
     pub(super) bytes: Vec<u8>,
     pub(super) values: Vec<f64>,

@@ -15,6 +15,9 @@ use crate::part::reader::PartReader;
 use crate::part::series::{Base, Runs, SeriesEntry};
 use crate::part::{Columns, Gap, RawSeries};
 
+/// Takes the bytes of a block and its rows.
+type BlockVisitor<'v> = dyn FnMut(&[u8], Range<u64>) -> Result<(), Damage> + 'v;
+
 /// The rows of one series.
 pub(super) struct RowReader<'p> {
     part: &'p PartReader,
@@ -134,7 +137,7 @@ impl<'p> RowReader<'p> {
         &self,
         place: ColumnPlace,
         wanted: &Range<u64>,
-        block: &mut dyn FnMut(&[u8], Range<u64>) -> Result<(), Damage>,
+        block: &mut BlockVisitor<'_>,
         lost: &mut dyn FnMut(Range<u64>, &TsdbError),
     ) -> Result<(), TsdbError> {
         let file = &self.part.file;
@@ -290,7 +293,7 @@ fn walk_page(
     row: &mut u64,
     end: u64,
     wanted: &Range<u64>,
-    block: &mut dyn FnMut(&[u8], Range<u64>) -> Result<(), Damage>,
+    block: &mut BlockVisitor<'_>,
 ) -> Result<(), Damage> {
     while !bytes.is_empty() && *row < wanted.end {
         let info = peek(bytes)?;

@@ -95,6 +95,20 @@ fn everything_survives_seal_merge_checkpoint_and_start() {
 }
 
 #[test]
+fn a_window_begun_after_a_start_without_checkpoint_is_not_mistaken_for_a_sealed_one() {
+    let (disk, clock) = (FaultyDisk::new(1), clock());
+    let db = open_with(&disk, options(), &clock);
+    fill(&db, START, 10);
+    db.seal_all().expect("the disk is good");
+    let disk = disk.kill();
+    let db = open_with(&disk, options(), &clock);
+    fill(&db, START + 1_000_000, 10);
+    db.checkpoint().expect("the disk is good");
+    let written = contents(&db);
+    assert_eq!(contents(&open_with(&disk.kill(), options(), &clock)), written);
+}
+
+#[test]
 fn a_kill_without_any_checkpoint_loses_nothing() {
     let (disk, clock) = (FaultyDisk::new(1), clock());
     let db = open_with(&disk, options(), &clock);
