@@ -1,0 +1,37 @@
+//! `/help/keyboard`: every key, on a page; with scripts the same list opens on `?`.
+
+use axum::http::StatusCode;
+
+use crate::filters;
+use crate::pages::page;
+use crate::shell::Head;
+
+/// Keys and what they do. A space separates keys pressed one after another.
+pub const KEYS: [(&str, &str); 10] = [
+    ("Ctrl K", "search pages (on a Mac: Command K)"),
+    ("/", "the same"),
+    ("?", "this list"),
+    ("g h", "go home"),
+    ("g s", "go to settings"),
+    ("g u", "go to your account"),
+    ("r", "refresh the page"),
+    ("Esc", "close what is open"),
+    ("↑ ↓", "move in a list"),
+    ("Enter", "open what is chosen"),
+];
+
+/// The page.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyboardPage;
+
+impl KeyboardPage {
+    fn status(&self) -> StatusCode {
+        StatusCode::OK
+    }
+
+    fn head(&self) -> Head {
+        Head::of("Keyboard", "", &[])
+    }
+}
+
+page!(KeyboardPage, KeyboardTemplate, "keyboard.html");
