@@ -28,7 +28,7 @@ pub fn long(text: impl Display, _: &dyn Values) -> askama::Result<String> {
 
 /// What a form field held: as it was typed, but not endless.
 #[askama::filter_fn]
-pub fn value(text: impl Display, _: &dyn Values) -> askama::Result<String> {
+pub fn typed(text: impl Display, _: &dyn Values) -> askama::Result<String> {
     let mut kept = Bounded { text: String::new(), left: VALUE_CHARS_MAX, clean: false, cut: false };
     let _full = write!(kept, "{text}");
     Ok(kept.text)

@@ -40,6 +40,12 @@ pub struct Fault {
     pub label: &'static str,
 }
 
+/// What stands under a field for a new password.
+#[must_use]
+pub fn at_least(characters: u32) -> String {
+    format!("At least {characters} characters. A few words in a row are easy to keep and hard to guess.")
+}
+
 /// The fields among these that were refused, given as `(id, label, field)`.
 #[must_use]
 pub fn faults(fields: &[(&'static str, &'static str, &Option<String>)]) -> Vec<Fault> {

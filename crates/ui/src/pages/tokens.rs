@@ -93,7 +93,7 @@ pub struct MadeToken {
 
 impl TokenForm {
     fn faults(&self) -> Vec<Fault> {
-        faults(&[("name", "Name", &self.name.error), ("scopes", "May", &self.scopes_error)])
+        faults(&[("name", "Name", &self.name.error), ("scope", "May", &self.scopes_error)])
     }
 }
 

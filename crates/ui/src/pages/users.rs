@@ -114,6 +114,11 @@ impl UserPage {
         faults(&[("role", "Role", &self.roles_error), ("password", "New password", &self.password.error)])
     }
 
+    /// Where something about this user is posted.
+    fn path(&self, verb: &str) -> String {
+        format!("/settings/users/{}/{verb}", self.id)
+    }
+
     /// What may be done to this account at all; the rest is left out with its reason.
     fn may_be_locked(&self) -> bool {
         !self.you && !self.last_admin
