@@ -3,6 +3,11 @@
 //! Marked as tests, so that lints know their functions for what they are.
 
 #[cfg(test)]
+#[path = "src/browser.rs"]
+mod browser;
+#[cfg(test)]
+mod gallery;
+#[cfg(test)]
 mod image;
 #[cfg(test)]
 mod layering;

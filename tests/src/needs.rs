@@ -15,6 +15,8 @@ pub enum Need {
     Testssl,
     /// Answers recorded from the programs we replace, named by `WATCHPOST_CONFORMANCE`.
     Conformance,
+    /// The accessibility rules of axe-core: named by `WATCHPOST_AXE`, or fetched with npm into the build folder.
+    Axe,
 }
 
 /// How a need is met.

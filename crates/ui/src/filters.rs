@@ -114,9 +114,16 @@ mod tests {
         for path in ["/", "/account", "/a?b=c&d=e#f", "/ü"] {
             assert!(is_path(path), "{path}");
         }
-        for other in
-            ["", "account", "//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "/a\nb", "/a\\b"]
-        {
+        for other in [
+            "",
+            "account",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/a\nb",
+            "/a\\b",
+        ] {
             assert!(!is_path(other), "{other}");
         }
     }

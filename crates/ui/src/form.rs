@@ -40,9 +40,9 @@ pub struct Fault {
     pub label: &'static str,
 }
 
-/// What stands under a field for a new password.
+/// What stands under a field for a new password. By reference, because templates pass everything so.
 #[must_use]
-pub fn at_least(characters: u32) -> String {
+pub fn at_least(characters: &u32) -> String {
     format!("At least {characters} characters. A few words in a row are easy to keep and hard to guess.")
 }
 

@@ -309,9 +309,7 @@ fn penalty(modules: &[bool], size: usize) -> usize {
 fn line_penalty(line: &[bool]) -> usize {
     const CORNER: [bool; 11] = [true, false, true, true, true, false, true, false, false, false, false];
     let runs = line.chunk_by(|a, b| a == b).filter(|run| run.len() >= 5).map(|run| run.len() - 2);
-    let corners = line.windows(CORNER.len()).filter(|part| {
-        part.iter().eq(&CORNER) || part.iter().rev().eq(&CORNER)
-    });
+    let corners = line.windows(CORNER.len()).filter(|part| part.iter().eq(&CORNER) || part.iter().rev().eq(&CORNER));
     runs.sum::<usize>() + 40 * corners.count()
 }
 

@@ -73,9 +73,9 @@ pub const PAGES: [&str; 18] = [
 #[must_use]
 pub fn fits(pattern: &str, path: &str) -> bool {
     let mut parts = path.split('/');
-    let same = pattern.split('/').all(|want| {
-        parts.next().is_some_and(|part| if want == "{id}" { !part.is_empty() } else { want == part })
-    });
+    let same = pattern
+        .split('/')
+        .all(|want| parts.next().is_some_and(|part| if want == "{id}" { !part.is_empty() } else { want == part }));
     same && parts.next().is_none()
 }
 

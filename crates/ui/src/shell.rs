@@ -138,13 +138,8 @@ pub fn sections(administers: bool) -> Vec<Section> {
         pages.push(NavPage::new("Users and roles", "/settings/users", "who may sign in, and what they may do"));
         pages.push(NavPage::new("Audit log", "/settings/audit", "who did what, when, from where"));
     }
-    let settings = Section {
-        label: "Settings".to_owned(),
-        icon: "settings",
-        href: pages[0].href.clone(),
-        count: None,
-        pages,
-    };
+    let settings =
+        Section { label: "Settings".to_owned(), icon: "settings", href: pages[0].href.clone(), count: None, pages };
     vec![home, settings]
 }
 
@@ -206,12 +201,7 @@ impl Head {
     #[must_use]
     pub fn of(title: &str, current: &str, parents: &[(&str, &str)]) -> Self {
         let parents = parents.iter().map(|&(label, href)| Crumb { label: label.to_owned(), href: href.to_owned() });
-        Self {
-            title: title.to_owned(),
-            crumbs: parents.collect(),
-            current: current.to_owned(),
-            freshness: None,
-        }
+        Self { title: title.to_owned(), crumbs: parents.collect(), current: current.to_owned(), freshness: None }
     }
 
     /// Whether a section of the rail is the one we are in.

@@ -14,16 +14,8 @@ pub enum Tone {
 }
 
 /// All of them, in the order the components page shows them.
-pub const ALL: [Tone; 8] = [
-    Tone::Critical,
-    Tone::Warning,
-    Tone::Pending,
-    Tone::Ok,
-    Tone::Down,
-    Tone::Muted,
-    Tone::NoData,
-    Tone::Info,
-];
+pub const ALL: [Tone; 8] =
+    [Tone::Critical, Tone::Warning, Tone::Pending, Tone::Ok, Tone::Down, Tone::Muted, Tone::NoData, Tone::Info];
 
 impl Tone {
     /// The symbol in the icon sprite.

@@ -122,7 +122,8 @@ fn every_link_is_documented() {
         for tag in tags::read(&page.text).iter().filter(|tag| tag.name == "a") {
             let href = tag.attribute("href").unwrap_or_default();
             let path = href.split(['?', '#']).next().unwrap_or_default();
-            let known = path.is_empty() || path == "/nowhere" || routes::PAGES.iter().any(|page| routes::fits(page, path));
+            let known =
+                path.is_empty() || path == "/nowhere" || routes::PAGES.iter().any(|page| routes::fits(page, path));
             assert!(known, "{name}: {href} is not in routes::PAGES");
         }
     }

@@ -211,14 +211,29 @@ impl Samples<'_> {
             summary: self.t("The server runs, its files are read, and nothing needs you."),
             freshness: Freshness { as_of: self.t("as of 11:02:14"), stale: false },
             lines: vec![
-                self.line(Tone::Ok, "Doors", "0.0.0.0:8443 with TLS, 127.0.0.1:8080 plain", "certificate renews itself on 25 Nov"),
-                self.line(Tone::Ok, "Storage", "SQLite in ./data, 6.2 GB of 40 GB used", "at this rate full in 41 days"),
+                self.line(
+                    Tone::Ok,
+                    "Doors",
+                    "0.0.0.0:8443 with TLS, 127.0.0.1:8080 plain",
+                    "certificate renews itself on 25 Nov",
+                ),
+                self.line(
+                    Tone::Ok,
+                    "Storage",
+                    "SQLite in ./data, 6.2 GB of 40 GB used",
+                    "at this rate full in 41 days",
+                ),
                 self.line(Tone::Ok, "Configuration", "watchpost.yml read, no problems", "31 minutes ago"),
                 self.line(Tone::Ok, "Jobs", "2 run by the clock, the last ones went well", "next: 12:00 certificate"),
                 self.line(Tone::Ok, "Users", "3 people, 2 of them with a second step", "2 signed in now"),
             ],
             coming_up: vec![
-                self.line(Tone::Pending, "Certificate", "watch.lumen.school expires in 19 days", "renews itself on 25 Nov"),
+                self.line(
+                    Tone::Pending,
+                    "Certificate",
+                    "watch.lumen.school expires in 19 days",
+                    "renews itself on 25 Nov",
+                ),
                 self.line(Tone::Pending, "Token", "ci ends in 12 days", "last used today"),
             ],
             next_steps: vec![
@@ -254,7 +269,8 @@ impl Samples<'_> {
         let mut worse = quiet.clone();
         worse.headline = self.t("The last reload was refused");
         worse.tone = Tone::Critical;
-        worse.summary = self.t("watchpost.yml:12:5 unknown key listn, did you mean listen? The running configuration stays.");
+        worse.summary =
+            self.t("watchpost.yml:12:5 unknown key listn, did you mean listen? The running configuration stays.");
         worse.freshness.stale = true;
         worse.lines[2] = self.line(Tone::Critical, "Configuration", "refused, 1 problem", "2 minutes ago");
         worse.signals[1].percent = Some(91);
@@ -326,7 +342,10 @@ impl Samples<'_> {
             ("account-off", self.account(TwoStep::Off { required: false }).render(&shell)),
             ("account-refused", refused.render(&shell)),
             ("two-step", enrol(Field::default()).render(&shell)),
-            ("two-step-wrong", enrol(self.wrong("123456", "This code is wrong. The clocks may differ.")).render(&shell)),
+            (
+                "two-step-wrong",
+                enrol(self.wrong("123456", "This code is wrong. The clocks may differ.")).render(&shell),
+            ),
             ("recovery-codes", RecoveryCodesPage { codes, replaced: true }.render(&shell)),
             ("two-step-off", ask(ConfirmPage::two_step_off(self.wrong("x", "This is not your password.")))),
             ("new-codes", ask(ConfirmPage::new_recovery_codes(Field::default()))),
@@ -348,7 +367,14 @@ impl Samples<'_> {
         };
         let rows = vec![
             row("1", "ci", &["metrics:write"], "today 10:58", "2 Dec 2026", TokenState::ExpiresSoon),
-            row("2", "grafana", &["metrics:read", "alerts:read", "rules:read"], "Wed 18 Nov", "11 Nov 2027", TokenState::Active),
+            row(
+                "2",
+                "grafana",
+                &["metrics:read", "alerts:read", "rules:read"],
+                "Wed 18 Nov",
+                "11 Nov 2027",
+                TokenState::Active,
+            ),
             row("3", "old laptop", &["admin:*"], "never", "1 Nov 2026", TokenState::Expired),
             row("4", "leaked", &["errors:read"], "3 Nov 2026", "8 Aug 2027", TokenState::Revoked),
         ];
@@ -378,7 +404,10 @@ impl Samples<'_> {
             ("tokens", page(TokenList::Rows(rows.clone()), form(Field::default(), None), None)),
             ("tokens-made", page(TokenList::Rows(rows), form(Field::default(), None), Some(made))),
             ("tokens-empty", page(TokenList::Rows(Vec::new()), refused, None)),
-            ("tokens-failed", page(TokenList::Failed(self.t("the database is locked")), form(self.field("x"), None), None)),
+            (
+                "tokens-failed",
+                page(TokenList::Failed(self.t("the database is locked")), form(self.field("x"), None), None),
+            ),
         ]
     }
 
@@ -440,7 +469,10 @@ impl Samples<'_> {
         vec![
             ("users", UsersPage { list: UserList::Rows(rows) }.render(&shell)),
             ("users-empty", UsersPage { list: UserList::Rows(Vec::new()) }.render(&shell)),
-            ("users-failed", UsersPage { list: UserList::Failed(self.t("the database does not answer")) }.render(&shell)),
+            (
+                "users-failed",
+                UsersPage { list: UserList::Failed(self.t("the database does not answer")) }.render(&shell),
+            ),
             ("user-new", new(Field::default(), Field::default(), None).render(&shell)),
             ("user-new-refused", refused.render(&shell)),
             ("user", self.user().render(&shell)),
@@ -466,7 +498,15 @@ impl Samples<'_> {
         let rows = vec![
             row("10:58:12", "mara", "session", "user.update", "jonas", Outcome::Done, "role: viewer → editor"),
             row("10:57:40", "jonas", "session", "user.delete", "tom", Outcome::Refused, "needs admin"),
-            row("10:46:31", "ci", "token", "config.reload", "", Outcome::Failed, "prometheus.yml:31:5 unknown key `scrape_intervall`"),
+            row(
+                "10:46:31",
+                "ci",
+                "token",
+                "config.reload",
+                "",
+                Outcome::Failed,
+                "prometheus.yml:31:5 unknown key `scrape_intervall`",
+            ),
             row("10:31:07", "admin", "command line", "user.create", "mara", Outcome::Done, ""),
             row("08:31:02", "mara", "", "session.create", "", Outcome::Done, "Firefox on Linux"),
         ];
@@ -482,7 +522,15 @@ impl Samples<'_> {
         let page = |filter, list, older, newer| AuditPage { filter, list, older, newer }.render(&shell);
         let problem = self.some("From: write 2026-11-20 or 2026-11-20 10:00.");
         vec![
-            ("audit", page(filter(None, false), AuditList::Rows(rows), self.some("/settings/audit?before=91"), self.some("/settings/audit?after=95"))),
+            (
+                "audit",
+                page(
+                    filter(None, false),
+                    AuditList::Rows(rows),
+                    self.some("/settings/audit?before=91"),
+                    self.some("/settings/audit?after=95"),
+                ),
+            ),
             ("audit-empty", page(filter(problem, true), AuditList::Rows(Vec::new()), None, None)),
             ("audit-new", page(filter(None, false), AuditList::Rows(Vec::new()), None, None)),
             ("audit-failed", page(filter(None, false), AuditList::Failed(self.t("disk I/O error")), None, None)),
@@ -502,12 +550,19 @@ impl Samples<'_> {
                     row("server.tls.mode", "auto", Source::Default),
                 ],
             ),
-            group("auth", vec![row("auth.session.idle", "12h", Source::Default), row("auth.enabled", "true", Source::Default)]),
+            group(
+                "auth",
+                vec![row("auth.session.idle", "12h", Source::Default), row("auth.enabled", "true", Source::Default)],
+            ),
             group(
                 "storage",
                 vec![
                     row("storage.path", "/data", Source::Environment(self.t("WATCHPOST_STORAGE__PATH"))),
-                    row("storage.metadata", "postgres://watchpost:<secret>@db/watchpost", Source::File(self.t("watchpost.yml:9"))),
+                    row(
+                        "storage.metadata",
+                        "postgres://watchpost:<secret>@db/watchpost",
+                        Source::File(self.t("watchpost.yml:9")),
+                    ),
                 ],
             ),
         ];

@@ -61,8 +61,16 @@ fn every_import_of_a_module_leads_to_a_file_that_is_served() {
 #[test]
 fn no_script_makes_markup_or_code_from_a_string() {
     let forbidden = [
-        "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "eval(", "new Function",
-        "createContextualFragment", "setHTMLUnsafe", "srcdoc",
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "DOMParser",
+        "eval(",
+        "new Function",
+        "createContextualFragment",
+        "setHTMLUnsafe",
+        "srcdoc",
     ];
     for module in ASSETS.iter().filter(|asset| asset.name.ends_with(".js")) {
         for word in forbidden {
@@ -110,9 +118,15 @@ async fn who_takes_gzip_gets_it() {
     let mut text = String::new();
     flate2::read::GzDecoder::new(body.as_slice()).read_to_string(&mut text).unwrap();
     assert_eq!(text, js.plain);
-    for (accept, takes) in
-        [("", false), ("br", false), ("gzip", true), ("GZIP", true), ("*", true), ("gzip;q=0", false), ("deflate, gzip; q=0.1", true)]
-    {
+    for (accept, takes) in [
+        ("", false),
+        ("br", false),
+        ("gzip", true),
+        ("GZIP", true),
+        ("*", true),
+        ("gzip;q=0", false),
+        ("deflate, gzip; q=0.1", true),
+    ] {
         assert_eq!(takes_gzip(accept), takes, "{accept:?}");
     }
 }

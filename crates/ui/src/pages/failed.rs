@@ -78,9 +78,7 @@ impl FailedPage {
             429 if self.retry_after.is_empty() => "Wait a moment, then try again.",
             503 if self.retry_after.is_empty() => "The server is starting or stopping. Try again in a few seconds.",
             429 | 503 => return format!("Try again in {}.", self.retry_after),
-            _ => {
-                "This is our fault, not yours. Nothing else was affected. The log has the reason under the id below."
-            }
+            _ => "This is our fault, not yours. Nothing else was affected. The log has the reason under the id below.",
         };
         text.to_owned()
     }

@@ -32,6 +32,10 @@ impl KeyboardPage {
     fn head(&self) -> Head {
         Head::of("Keyboard", "", &[])
     }
+
+    fn lead(&self) -> &'static str {
+        "Everything can be reached without a mouse: Tab moves, Enter opens. With scripts on, these keys help too."
+    }
 }
 
 page!(KeyboardPage, KeyboardTemplate, "keyboard.html");

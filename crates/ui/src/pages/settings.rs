@@ -100,7 +100,6 @@ impl Reload {
 }
 
 impl SettingGroup {
-    /// What is shown of it.
     fn visible(&self, only_set: bool) -> Vec<&SettingRow> {
         self.rows.iter().filter(|row| !only_set || !row.source.is_default()).collect()
     }
@@ -113,6 +112,11 @@ impl SettingsPage {
 
     fn head(&self) -> Head {
         Head::of("Configuration", "/settings", &[("Settings", "/settings")])
+    }
+
+    /// What is shown of a group.
+    fn rows_of<'a>(&self, group: &'a SettingGroup) -> Vec<&'a SettingRow> {
+        group.visible(self.only_set)
     }
 
     fn keys(&self) -> usize {

@@ -33,7 +33,8 @@ fn read(code: &QrCode) -> Vec<u8> {
             }
         }
     }
-    let bytes: Vec<u8> = bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |b, bit| b << 1 | u8::from(*bit))).collect();
+    let bytes: Vec<u8> =
+        bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |b, bit| b << 1 | u8::from(*bit))).collect();
     message(&blocks(&bytes, version), number)
 }
 
@@ -71,7 +72,8 @@ fn message(data: &[u8], number: usize) -> Vec<u8> {
 
 #[test]
 fn what_was_written_is_read_back_at_every_length() {
-    for length in 0..=213 {
+    // The last length of each version, the first of the next, and some between.
+    for length in [0, 1, 14, 15, 26, 27, 42, 43, 62, 63, 84, 85, 106, 107, 122, 123, 152, 153, 180, 181, 200, 213] {
         let data: Vec<u8> = (0..length).map(|n| (n * 37 + length) as u8).collect();
         let code = QrCode::encode(&data).unwrap();
         assert_eq!(read(&code), data, "{length} bytes in {} modules", code.size);
