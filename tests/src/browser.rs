@@ -31,8 +31,28 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Between two looks at a page that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
+/// How often a browser is started before it counts as broken.
+const STARTS_MAX: u32 = 3;
+const FLAGS: [&str; 14] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--force-color-profile=srgb",
+    // Our own server signs its certificate itself.
+    "--ignore-certificate-errors",
+    "--remote-debugging-port=0",
+];
+
 /// What belongs to the build and not to the repository: screenshots, axe-core.
-pub fn build_folder(name: &str) -> PathBuf {
+pub(crate) fn build_folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&folder).expect("the build folder can be written");
     folder
@@ -59,34 +79,39 @@ impl Chromium {
         })
     }
 
+    /// Starts it; again where it ended at once, as it does now and then on a machine that is short of everything.
     fn start(program: &Path) -> Self {
+        let mut said = String::new();
+        for _ in 0..STARTS_MAX {
+            match Self::try_start(program) {
+                Ok(started) => return started,
+                Err(lines) => said = lines,
+            }
+        }
+        panic!("{} says no DevTools address, but:\n{said}", program.display());
+    }
+
+    /// What it said instead, where it does not listen.
+    fn try_start(program: &Path) -> Result<Self, String> {
         let profile = Folder::new("browser");
         let mut command = Command::new(program);
-        command.args([
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--no-default-browser-check",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--disable-dev-shm-usage",
-            "--hide-scrollbars",
-            "--force-color-profile=srgb",
-            // Our own server signs its certificate itself.
-            "--ignore-certificate-errors",
-            "--remote-debugging-port=0",
-        ]);
-        command.arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
+        command.args(FLAGS).arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the browser starts");
         let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-        let endpoint = lines.find_map(|line| line.strip_prefix("DevTools listening on ").map(str::to_owned));
-        let endpoint = endpoint.unwrap_or_else(|| panic!("{} says no DevTools address", program.display()));
+        let mut said = String::new();
+        let endpoint = lines.find_map(|line| {
+            said.push_str(&line);
+            said.push('\n');
+            line.strip_prefix("DevTools listening on ").map(str::to_owned)
+        });
+        let Some(endpoint) = endpoint else {
+            let _ended = child.kill();
+            let _reaped = child.wait();
+            return Err(said);
+        };
         // Its talk goes nowhere, but has to be read so that it does not wait for a reader.
         thread::spawn(move || lines.for_each(drop));
-        Self { child, endpoint, _profile: profile }
+        Ok(Self { child, endpoint, _profile: profile })
     }
 }
 
@@ -99,37 +124,39 @@ impl Drop for Chromium {
 
 /// What a page is looked at with.
 #[derive(Clone, Copy, Debug)]
-pub struct Screen {
-    pub width: u32,
-    pub height: u32,
+pub(crate) struct Screen {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
     /// Touch, and twice the density.
-    pub phone: bool,
-    pub dark: bool,
-    pub reduced_motion: bool,
-    pub scripts: bool,
+    pub(crate) phone: bool,
+    pub(crate) dark: bool,
+    pub(crate) reduced_motion: bool,
+    pub(crate) scripts: bool,
 }
 
 /// A desk.
-pub const DESKTOP: Screen =
+pub(crate) const DESKTOP: Screen =
     Screen { width: 1440, height: 900, phone: false, dark: false, reduced_motion: true, scripts: true };
 /// A hand.
-pub const PHONE: Screen = Screen { width: 390, height: 844, phone: true, ..DESKTOP };
+pub(crate) const PHONE: Screen = Screen { width: 390, height: 844, phone: true, ..DESKTOP };
 
 /// A page in a context of its own.
 #[derive(Debug)]
-pub struct Page {
+pub(crate) struct Page {
     socket: WebSocket<TcpStream>,
     session: String,
     next_id: u64,
     /// How often a document was loaded.
     loads: u32,
     complaints: Vec<String>,
+    /// Whether every new document gets axe-core.
+    has_axe: bool,
     _chromium: Arc<Chromium>,
 }
 
 impl Page {
     /// A new page; none, after saying so, where there is no browser.
-    pub fn open() -> Option<Self> {
+    pub(crate) fn open() -> Option<Self> {
         let named = std::env::var_os(CHROMIUM_VARIABLE).map(PathBuf::from);
         let program = named.or_else(|| skip::program(Need::Browser))?;
         let chromium = Chromium::shared(&program);
@@ -137,8 +164,15 @@ impl Page {
         let stream = TcpStream::connect(address).expect("the browser listens");
         stream.set_read_timeout(Some(WAIT_MAX)).expect("a socket takes a time limit");
         let (socket, _) = tungstenite::client(&chromium.endpoint, stream).expect("the browser speaks the protocol");
-        let mut page =
-            Self { socket, session: String::new(), next_id: 1, loads: 0, complaints: Vec::new(), _chromium: chromium };
+        let mut page = Self {
+            socket,
+            session: String::new(),
+            next_id: 1,
+            loads: 0,
+            complaints: Vec::new(),
+            has_axe: false,
+            _chromium: chromium,
+        };
         let context = page.call("Target.createBrowserContext", &json!({"disposeOnDetach": true}));
         let target = page.call(
             "Target.createTarget",
@@ -154,7 +188,7 @@ impl Page {
     }
 
     /// One command, and its answer. Events that come meanwhile are noted.
-    pub fn call(&mut self, method: &str, params: &Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
         let id = self.next_id;
         self.next_id += 1;
         let mut message = json!({"id": id, "method": method, "params": params});
@@ -205,13 +239,13 @@ impl Page {
     }
 
     /// What the browser complained about so far; the test no longer fails for it.
-    pub fn take_complaints(&mut self) -> Vec<String> {
+    pub(crate) fn take_complaints(&mut self) -> Vec<String> {
         self.call("Runtime.evaluate", &json!({"expression": "0"}));
         std::mem::take(&mut self.complaints)
     }
 
     /// Size, colours and abilities, for what is loaded from now on.
-    pub fn emulate(&mut self, screen: Screen) {
+    pub(crate) fn emulate(&mut self, screen: Screen) {
         let scale = if screen.phone { 2 } else { 1 };
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -232,7 +266,7 @@ impl Page {
 
     /// Opens an address and waits until all of it is there.
     #[track_caller]
-    pub fn goto(&mut self, url: &str) {
+    pub(crate) fn goto(&mut self, url: &str) {
         let loads = self.loads;
         let answer = self.call("Page.navigate", &json!({"url": url}));
         assert!(answer["errorText"].is_null(), "{url}: {}", answer["errorText"]);
@@ -249,7 +283,7 @@ impl Page {
 
     /// The value of an expression; a promise is waited for.
     #[track_caller]
-    pub fn eval(&mut self, expression: &str) -> Value {
+    pub(crate) fn eval(&mut self, expression: &str) -> Value {
         let answer = self
             .call("Runtime.evaluate", &json!({"expression": expression, "returnByValue": true, "awaitPromise": true}));
         assert!(answer["exceptionDetails"].is_null(), "{}", answer["exceptionDetails"]);
@@ -258,20 +292,20 @@ impl Page {
 
     /// The text of the first element a selector finds.
     #[track_caller]
-    pub fn text(&mut self, selector: &str) -> String {
+    pub(crate) fn text(&mut self, selector: &str) -> String {
         let found = self.eval(&format!("document.querySelector({})?.innerText ?? null", json!(selector)));
         found.as_str().unwrap_or_else(|| panic!("nothing is {selector}")).to_owned()
     }
 
     /// Whether an expression is true of an element that is shown.
-    pub fn is_shown(&mut self, selector: &str) -> bool {
+    pub(crate) fn is_shown(&mut self, selector: &str) -> bool {
         let test = format!("!!document.querySelector({})?.checkVisibility()", json!(selector));
         self.eval(&test) == json!(true)
     }
 
     /// Waits until an element is shown.
     #[track_caller]
-    pub fn wait_for(&mut self, selector: &str) {
+    pub(crate) fn wait_for(&mut self, selector: &str) {
         let deadline = Instant::now() + WAIT_MAX;
         while !self.is_shown(selector) {
             if Instant::now() > deadline {
@@ -284,7 +318,7 @@ impl Page {
 
     /// Clicks where an element is, as a hand would: what lies over it gets the click.
     #[track_caller]
-    pub fn click(&mut self, selector: &str) {
+    pub(crate) fn click(&mut self, selector: &str) {
         let place = format!(
             "(() => {{ const e = document.querySelector({}); if (!e) return null; e.scrollIntoView({{block: 'center'}}); \
              const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()",
@@ -302,7 +336,7 @@ impl Page {
 
     /// Clicks what leads to another page, and waits for that.
     #[track_caller]
-    pub fn follow(&mut self, selector: &str) {
+    pub(crate) fn follow(&mut self, selector: &str) {
         let loads = self.loads;
         self.click(selector);
         self.wait_for_load(loads, selector);
@@ -310,7 +344,7 @@ impl Page {
 
     /// Replaces what a field holds.
     #[track_caller]
-    pub fn fill(&mut self, selector: &str, text: &str) {
+    pub(crate) fn fill(&mut self, selector: &str, text: &str) {
         let select = format!(
             "(() => {{ const e = document.querySelector({}); e?.focus(); e?.select(); return !!e; }})()",
             json!(selector)
@@ -320,12 +354,12 @@ impl Page {
     }
 
     /// Types where the focus is.
-    pub fn type_text(&mut self, text: &str) {
+    pub(crate) fn type_text(&mut self, text: &str) {
         self.call("Input.insertText", &json!({"text": text}));
     }
 
     /// Presses a key such as `Enter`, `k` or `Control+k`.
-    pub fn key(&mut self, key: &str) {
+    pub(crate) fn key(&mut self, key: &str) {
         let (modifiers, key) = match key.rsplit_once('+') {
             Some(("Control", key)) => (2, key),
             Some(("Shift", key)) => (8, key),
@@ -349,7 +383,7 @@ impl Page {
     }
 
     /// The whole page as a picture, in the folder `screens` of the build.
-    pub fn screenshot(&mut self, name: &str) -> PathBuf {
+    pub(crate) fn screenshot(&mut self, name: &str) -> PathBuf {
         let params = json!({"format": "png", "captureBeyondViewport": true});
         let picture = self.call("Page.captureScreenshot", &params);
         let path = build_folder("screens").join(format!("{name}.png"));
@@ -359,7 +393,7 @@ impl Page {
     }
 
     /// What is told to those who do not see: `(role, name)` of everything that has both.
-    pub fn ax_tree(&mut self) -> Vec<(String, String)> {
+    pub(crate) fn ax_tree(&mut self) -> Vec<(String, String)> {
         let tree = self.call("Accessibility.getFullAXTree", &json!({}));
         let nodes = tree["nodes"].as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value["value"].as_str().unwrap_or_default().to_owned();
@@ -368,10 +402,13 @@ impl Page {
     }
 
     /// What axe-core finds, one sentence per element; none where there is no axe-core, after saying so.
-    pub fn axe(&mut self) -> Option<Vec<String>> {
+    pub(crate) fn axe(&mut self) -> Option<Vec<String>> {
         let source = axe_source()?;
-        if self.eval("typeof window.axe") != json!("object") {
+        if !self.has_axe {
+            // Half a megabyte is sent once, not with every page.
+            self.call("Page.addScriptToEvaluateOnNewDocument", &json!({"source": source}));
             self.eval(&format!("{source}; 0"));
+            self.has_axe = true;
         }
         let run = "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}) \
                    .then((found) => found.violations.flatMap((rule) => rule.nodes.map((node) => \

@@ -34,8 +34,13 @@ async fn show(Path(name): Path<String>, RawQuery(query): RawQuery) -> Response {
     match found {
         // The status a page carries would be an error in a browser's console; here every page is looked at.
         Some((_, page)) => page.with_status(StatusCode::OK).into_response(),
-        None => FailedPage::new(StatusCode::NOT_FOUND).render(&ui::shell::Shell::default()).into_response(),
+        None => nothing_here().await,
     }
+}
+
+/// Where the links of the pages lead.
+async fn nothing_here() -> Response {
+    FailedPage::new(StatusCode::NOT_FOUND).render(&ui::shell::Shell::default()).into_response()
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,6 +49,6 @@ async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("http://{}", listener.local_addr()?);
-    let app = Router::new().route("/", get(list)).route("/page/{name}", get(show)).merge(ui::assets::router());
+    let app = Router::new().route("/", get(list)).route("/page/{name}", get(show)).merge(ui::assets::router()).fallback(nothing_here);
     axum::serve(listener, app).await
 }
