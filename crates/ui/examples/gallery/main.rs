@@ -49,6 +49,10 @@ async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("http://{}", listener.local_addr()?);
-    let app = Router::new().route("/", get(list)).route("/page/{name}", get(show)).merge(ui::assets::router()).fallback(nothing_here);
+    let app = Router::new()
+        .route("/", get(list))
+        .route("/page/{name}", get(show))
+        .merge(ui::assets::router())
+        .fallback(nothing_here);
     axum::serve(listener, app).await
 }

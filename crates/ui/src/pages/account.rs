@@ -123,6 +123,6 @@ impl RecoveryCodesPage {
     }
 }
 
-page!(AccountPage, AccountTemplate, "account.html");
-page!(EnrolPage, EnrolTemplate, "enrol.html");
-page!(RecoveryCodesPage, RecoveryCodesTemplate, "recovery_codes.html");
+page!(AccountPage, AccountTemplate, "account.html", Frame);
+page!(EnrolPage, EnrolTemplate, "enrol.html", Frame);
+page!(RecoveryCodesPage, RecoveryCodesTemplate, "recovery_codes.html", Frame);

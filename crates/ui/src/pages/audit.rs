@@ -102,4 +102,4 @@ impl AuditPage {
     }
 }
 
-page!(AuditPage, AuditTemplate, "audit.html");
+page!(AuditPage, AuditTemplate, "audit.html", Frame);

@@ -44,4 +44,4 @@ impl ComponentsPage {
     }
 }
 
-page!(ComponentsPage, ComponentsTemplate, "components.html");
+page!(ComponentsPage, ComponentsTemplate, "components.html", Frame);

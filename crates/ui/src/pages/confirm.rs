@@ -121,4 +121,4 @@ fn crumb((label, href): (&str, &str)) -> Crumb {
     Crumb { label: label.to_owned(), href: href.to_owned() }
 }
 
-page!(ConfirmPage, ConfirmTemplate, "confirm.html");
+page!(ConfirmPage, ConfirmTemplate, "confirm.html", Frame);

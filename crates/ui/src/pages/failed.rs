@@ -94,5 +94,5 @@ impl NotSetUpPage {
     }
 }
 
-page!(FailedPage, FailedTemplate, "failed.html");
-page!(NotSetUpPage, NotSetUpTemplate, "not_set_up.html");
+page!(FailedPage, FailedTemplate, "failed.html", Bare);
+page!(NotSetUpPage, NotSetUpTemplate, "not_set_up.html", Bare);

@@ -79,4 +79,4 @@ impl HomePage {
     }
 }
 
-page!(HomePage, HomeTemplate, "home.html");
+page!(HomePage, HomeTemplate, "home.html", Frame);

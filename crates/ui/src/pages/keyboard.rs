@@ -38,4 +38,4 @@ impl KeyboardPage {
     }
 }
 
-page!(KeyboardPage, KeyboardTemplate, "keyboard.html");
+page!(KeyboardPage, KeyboardTemplate, "keyboard.html", Frame);

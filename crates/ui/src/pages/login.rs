@@ -103,4 +103,4 @@ impl LoginPage {
     }
 }
 
-page!(LoginPage, LoginTemplate, "login.html");
+page!(LoginPage, LoginTemplate, "login.html", Bare);

@@ -17,14 +17,14 @@ pub mod setup;
 pub mod tokens;
 pub mod users;
 
-/// Ties a view to its template and gives it `render`. The view says its status and head itself.
+/// Ties a view to its template and gives it `render`. The view says its status and head itself; what stands around it
+/// is one of [`crate::html::Around`].
 macro_rules! page {
-    ($view:ident, $template:ident, $path:tt) => {
+    ($view:ident, $template:ident, $path:tt, $around:ident) => {
         #[derive(askama::Template)]
         #[template(path = $path)]
         struct $template<'a> {
             shell: &'a crate::shell::Shell,
-            head: crate::shell::Head,
             view: &'a $view,
         }
 
@@ -32,7 +32,8 @@ macro_rules! page {
             /// The page.
             #[must_use]
             pub fn render(&self, shell: &crate::shell::Shell) -> crate::html::Html {
-                crate::html::Html::of(self.status(), &$template { shell, head: self.head(), view: self })
+                let main = crate::html::Fragment::of(&$template { shell, view: self });
+                crate::html::Around::$around.page(self.status(), shell, &self.head(), main)
             }
         }
     };

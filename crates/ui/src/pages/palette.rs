@@ -69,7 +69,7 @@ impl PalettePage {
     }
 }
 
-page!(PalettePage, PaletteTemplate, "palette.html");
+page!(PalettePage, PaletteTemplate, "palette.html", Frame);
 
 #[cfg(test)]
 mod tests {

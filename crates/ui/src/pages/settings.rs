@@ -128,4 +128,4 @@ impl SettingsPage {
     }
 }
 
-page!(SettingsPage, SettingsTemplate, "settings.html");
+page!(SettingsPage, SettingsTemplate, "settings.html", Frame);

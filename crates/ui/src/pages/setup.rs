@@ -63,4 +63,4 @@ impl SetupForm {
     }
 }
 
-page!(SetupPage, SetupTemplate, "setup.html");
+page!(SetupPage, SetupTemplate, "setup.html", Alone);

@@ -111,4 +111,4 @@ impl TokensPage {
     }
 }
 
-page!(TokensPage, TokensTemplate, "tokens.html");
+page!(TokensPage, TokensTemplate, "tokens.html", Frame);

@@ -125,6 +125,6 @@ impl UserPage {
     }
 }
 
-page!(UsersPage, UsersTemplate, "users.html");
-page!(NewUserPage, NewUserTemplate, "user_new.html");
-page!(UserPage, UserTemplate, "user.html");
+page!(UsersPage, UsersTemplate, "users.html", Frame);
+page!(NewUserPage, NewUserTemplate, "user_new.html", Frame);
+page!(UserPage, UserTemplate, "user.html", Frame);
