@@ -1,6 +1,8 @@
 //! A storage in plain maps: for tests of whatever reads samples, and as the twin that shows what `tsdb` must answer.
 //!
 //! Exact and simple, not fast: a snapshot shares the whole, a write copies what a snapshot still holds.
+//! Written through an [`Appender`] it judges times as `tsdb` does (but knows no retention and no clock); written through
+//! [`MemoryStorage::put`] it takes everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -9,8 +11,9 @@ use crate::histogram::Histogram;
 use crate::labels::Labels;
 use crate::matcher::{Matcher, matches_all};
 use crate::storage::{
-    Column, ColumnReader, Cursor, Exemplar, Limited, Queryable, SampleValue, SelectHints, SelectedId, Selection,
-    Snapshot, StorageError, TimeRange,
+    Appendable, Appender, Column, ColumnReader, Committed, Cursor, Durability, Exemplar, Limited, Metadata, Queryable,
+    Refusal, Refused, SampleValue, SelectHints, SelectedId, Selection, Sender, SeriesRef, Snapshot, StorageError,
+    TimeRange,
 };
 use crate::time::Timestamp;
 
@@ -27,20 +30,54 @@ type Samples = BTreeMap<Timestamp, StoredSample>;
 #[derive(Clone, Debug, Default)]
 struct Contents {
     series: BTreeMap<Labels, Arc<Samples>>,
+    /// By series, oldest first.
+    exemplars: BTreeMap<Labels, Vec<Exemplar>>,
+    /// By family and target.
+    metadata: BTreeMap<(String, Labels), Metadata>,
+    /// The newest time each series was ever given; deleting samples does not take it back.
+    newest: BTreeMap<Labels, (Timestamp, SampleValue)>,
     generation: u64,
     history: u64,
 }
 
 /// Samples in memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MemoryStorage {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
     contents: Mutex<Arc<Contents>>,
+    /// A reference is an index into this.
+    refs: Mutex<Vec<Labels>>,
+    late_ms: i64,
 }
 
 impl MemoryStorage {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A storage whose appenders take samples that are so much older than the newest of their series.
+    #[must_use]
+    pub fn with_out_of_order_window(window: std::time::Duration) -> Self {
+        let late_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+        Self { shared: Arc::new(Shared { late_ms, ..Shared::default() }) }
+    }
+
+    /// Deletes the samples that pass all matchers within the range.
+    pub fn delete(&self, matchers: &[Matcher], range: TimeRange) {
+        let mut contents = self.shared.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let contents = Arc::make_mut(&mut contents);
+        for (labels, samples) in &mut contents.series {
+            if matches_all(matchers, labels) {
+                Arc::make_mut(samples).retain(|time, _| !range.contains(*time));
+            }
+        }
+        contents.generation += 1;
+        contents.history += 1;
     }
 
     /// Stores a sample; one with the same time is replaced.
@@ -55,7 +92,7 @@ impl MemoryStorage {
 
     /// Stores many samples of one series.
     pub fn put_all(&self, labels: &Labels, samples: impl IntoIterator<Item = (Timestamp, StoredSample)>) {
-        let mut contents = self.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut contents = self.shared.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let contents = Arc::make_mut(&mut contents);
         if !contents.series.contains_key(labels) {
             contents.generation += 1;
@@ -71,13 +108,152 @@ impl MemoryStorage {
 
     /// Forgets everything.
     pub fn clear(&self) {
-        let mut contents = self.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut contents = self.shared.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (generation, history) = (contents.generation + 1, contents.history + 1);
         *contents = Arc::new(Contents { generation, history, ..Contents::default() });
     }
 
     fn pin(&self) -> Arc<Contents> {
-        Arc::clone(&self.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        Arc::clone(&self.shared.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// Bit for bit the same.
+fn same_value(a: &SampleValue, b: &SampleValue) -> bool {
+    match (a, b) {
+        (SampleValue::Float(a), SampleValue::Float(b)) => a.to_bits() == b.to_bits(),
+        (SampleValue::Histogram(a), SampleValue::Histogram(b)) => a.bit_eq(b),
+        (SampleValue::IntHistogram(a), SampleValue::IntHistogram(b)) => {
+            // Integers are compared exactly, before the float form could round them.
+            a.count == b.count
+                && a.zero_count == b.zero_count
+                && a.positive_deltas == b.positive_deltas
+                && a.negative_deltas == b.negative_deltas
+                && Histogram::from(&**a).bit_eq(&Histogram::from(&**b))
+        }
+        _ => false,
+    }
+}
+
+impl Appendable for MemoryStorage {
+    fn appender(&self, _sender: Sender<'_>) -> Result<Box<dyn Appender>, StorageError> {
+        Ok(Box::new(MemoryAppender { storage: self.clone(), batch: Batch::default() }))
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    samples: Vec<(SeriesRef, Timestamp, StoredSample)>,
+    exemplars: Vec<(SeriesRef, Exemplar)>,
+    metadata: Vec<Metadata>,
+}
+
+struct MemoryAppender {
+    storage: MemoryStorage,
+    batch: Batch,
+}
+
+/// Judges one sample and stores it.
+fn put_judged(
+    contents: &mut Contents,
+    labels: &Labels,
+    (time, sample): (Timestamp, StoredSample),
+    late_ms: i64,
+    out: &mut Committed,
+) -> Result<(), Refusal> {
+    if let Some((newest, value)) = contents.newest.get(labels) {
+        if time == *newest {
+            if !same_value(value, &sample.value) {
+                return Err(Refusal::DuplicateTimestamp);
+            }
+            out.duplicates += 1;
+            return Ok(());
+        }
+        if time < *newest {
+            if late_ms == 0 {
+                return Err(Refusal::OutOfOrder);
+            }
+            if time.millis() < newest.millis().saturating_sub(late_ms) {
+                return Err(Refusal::TooOld);
+            }
+            out.late += 1;
+            out.appended += 1;
+            contents.history += 1;
+            // What was accepted first stays.
+            let series = contents.series.entry(labels.clone()).or_default();
+            Arc::make_mut(series).entry(time).or_insert(sample);
+            return Ok(());
+        }
+    }
+    out.appended += 1;
+    if !contents.series.contains_key(labels) {
+        contents.generation += 1;
+    }
+    contents.newest.insert(labels.clone(), (time, sample.value.clone()));
+    Arc::make_mut(contents.series.entry(labels.clone()).or_default()).insert(time, sample);
+    Ok(())
+}
+
+impl Appender for MemoryAppender {
+    fn resolve(&mut self, labels: &Labels) -> Result<SeriesRef, Refusal> {
+        if labels.is_empty() {
+            return Err(Refusal::Invalid("a series without labels".to_owned()));
+        }
+        let mut refs = self.storage.shared.refs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let at = refs.iter().position(|known| known == labels).unwrap_or_else(|| {
+            refs.push(labels.clone());
+            refs.len() - 1
+        });
+        Ok(SeriesRef(at as u64))
+    }
+
+    fn append(&mut self, series: SeriesRef, time: Timestamp, value: f64) {
+        self.append_value(series, time, &SampleValue::Float(value), 0);
+    }
+
+    fn append_value(&mut self, series: SeriesRef, time: Timestamp, value: &SampleValue, start_time: i64) {
+        self.batch.samples.push((series, time, StoredSample { value: value.clone(), start_time }));
+    }
+
+    fn exemplar(&mut self, series: SeriesRef, exemplar: &Exemplar) {
+        self.batch.exemplars.push((series, exemplar.clone()));
+    }
+
+    fn metadata(&mut self, metadata: &Metadata) {
+        self.batch.metadata.push(metadata.clone());
+    }
+
+    fn commit(&mut self, _durability: Durability) -> Result<Committed, StorageError> {
+        let batch = std::mem::take(&mut self.batch);
+        let refs = self.storage.shared.refs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let mut contents = self.storage.shared.contents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let contents = Arc::make_mut(&mut contents);
+        let mut out = Committed::default();
+        for (series, time, sample) in batch.samples {
+            let judged = match refs.get(series.0 as usize) {
+                Some(labels) => put_judged(contents, labels, (time, sample), self.storage.shared.late_ms, &mut out),
+                None => Err(Refusal::UnknownSeries),
+            };
+            if let Err(reason) = judged {
+                out.refused.push(Refused { series, time, reason });
+            }
+        }
+        for (series, exemplar) in batch.exemplars {
+            if let Some(labels) = refs.get(series.0 as usize) {
+                let known = contents.exemplars.entry(labels.clone()).or_default();
+                if known.last().is_none_or(|last| last.time < exemplar.time) {
+                    known.push(exemplar);
+                }
+            }
+        }
+        for entry in batch.metadata {
+            contents.metadata.insert((entry.family.clone(), entry.target.clone()), entry);
+        }
+        Ok(out)
+    }
+
+    fn rollback(&mut self) {
+        self.batch = Batch::default();
     }
 }
 
@@ -176,11 +352,25 @@ impl Snapshot for MemorySnapshot {
 
     fn exemplars(
         &self,
-        _selectors: &[Vec<Matcher>],
-        _range: TimeRange,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, StorageError> {
-        // There is no way to put one in, so there is none to give out.
-        Ok(Vec::new())
+        let passes =
+            |labels: &Labels| selectors.is_empty() || selectors.iter().any(|matchers| matches_all(matchers, labels));
+        let mut found = Vec::new();
+        for (labels, exemplars) in self.contents.exemplars.iter().filter(|(labels, _)| passes(labels)) {
+            let within: Vec<Exemplar> =
+                exemplars.iter().filter(|exemplar| range.contains(exemplar.time)).cloned().collect();
+            if !within.is_empty() {
+                found.push((labels.clone(), within));
+            }
+        }
+        Ok(found)
+    }
+
+    fn metadata(&self, family: &str, limit: usize) -> Result<Limited<Metadata>, StorageError> {
+        let wanted = self.contents.metadata.values().filter(|entry| family.is_empty() || entry.family == family);
+        Ok(limited(wanted.cloned(), limit))
     }
 }
 
@@ -276,5 +466,42 @@ mod tests {
         assert_eq!(snapshot.series(&[], late, 0).expect("memory").items, [labels("b")]);
         let values = snapshot.label_values("job", &[], TimeRange::ALL, 1).expect("memory");
         assert_eq!(values, Limited { items: vec!["a".to_owned()], truncated: true });
+    }
+
+    #[test]
+    fn an_appender_judges_each_series_by_its_own_newest_sample() {
+        let storage = MemoryStorage::with_out_of_order_window(std::time::Duration::from_millis(10));
+        let mut appender = storage.appender(Sender("test")).expect("memory");
+        let (a, b) = (appender.resolve(&labels("a")).expect("memory"), appender.resolve(&labels("b")).expect("memory"));
+        for (series, time, value) in
+            [(a, 100, 1.0), (a, 100, 1.0), (a, 100, 2.0), (a, 95, 3.0), (a, 5, 4.0), (b, 5, 4.0)]
+        {
+            appender.append(series, Timestamp(time), value);
+        }
+        assert!(storage.snapshot().expect("memory").series(&[], TimeRange::ALL, 0).expect("memory").items.is_empty());
+        let out = appender.commit(Durability::Synced).expect("memory");
+        assert_eq!((out.appended, out.duplicates, out.late), (3, 1, 1));
+        let reasons: Vec<Refusal> = out.refused.into_iter().map(|refused| refused.reason).collect();
+        assert_eq!(reasons, [Refusal::DuplicateTimestamp, Refusal::TooOld]);
+    }
+
+    #[test]
+    fn exemplars_and_metadata_come_back_and_deleted_samples_do_not() {
+        let storage = MemoryStorage::new();
+        let mut appender = storage.appender(Sender("test")).expect("memory");
+        let a = appender.resolve(&labels("a")).expect("memory");
+        let exemplar = |time| Exemplar { labels: labels("trace"), value: 1.0, time: Timestamp(time) };
+        let metadata = Metadata { family: "up".to_owned(), kind: "gauge".to_owned(), ..Metadata::default() };
+        appender.append(a, Timestamp(1), 1.0);
+        appender.append(a, Timestamp(2), 1.0);
+        appender.exemplar(a, &exemplar(5));
+        appender.exemplar(a, &exemplar(5));
+        appender.metadata(&metadata);
+        appender.commit(Durability::Written).expect("memory");
+        storage.delete(&[Matcher::equal("job", "a")], TimeRange::new(Timestamp(2), Timestamp(9)));
+        let snapshot = storage.snapshot().expect("memory");
+        assert_eq!(snapshot.exemplars(&[], TimeRange::ALL).expect("memory"), [(labels("a"), vec![exemplar(5)])]);
+        assert_eq!(snapshot.metadata("up", 0).expect("memory").items, [metadata]);
+        assert_eq!(snapshot.select(&[], TimeRange::ALL, &SelectHints::default()).expect("memory").samples_max, 1);
     }
 }

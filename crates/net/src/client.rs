@@ -2,11 +2,11 @@
 //!
 //! Promise: the address connected to is the one the policy was asked about, on every hop; credentials do not follow
 //! a redirect to another origin; nothing a server sends makes us hold more than the call's [`Budget`].
-//! Not yet here: connections kept for the next call, proxies, per-call TLS settings, decompression.
+//! Not here: connections kept for the next call, credentials, proxies, decompression (`session`).
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,18 +22,16 @@ use model::time::Clock;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::address::{AddressPolicy, Denied};
+use crate::dial::Dial;
 use crate::location;
 use crate::tasks::{CutOnDrop, Tasks};
 use crate::tls::{ClockTime, TlsError, add_roots, provider};
 
 /// Header of an answer in bytes; the size at which browsers give up too.
 const HEADER_BYTES_MAX: usize = 256 * 1024;
-/// Addresses of a name that are tried; the rest would only use up the time of those.
-const ADDRESSES_MAX: usize = 4;
 
 /// What every call of a client shares.
 #[derive(Clone, Debug, Default)]
@@ -137,6 +135,22 @@ pub enum ClientError {
     Redirects(u8),
     #[error("redirected to {0:?}, which is no http address")]
     Location(String),
+    #[error("{key}: {why}")]
+    Setting { key: &'static str, why: String },
+    #[error("unable to read {what} from {path}: {source}", path = path.display())]
+    Credentials { what: &'static str, path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Trust(#[from] TlsError),
+    #[error("the proxy {proxy} {why}")]
+    Proxy { proxy: String, why: String },
+    #[error("no token from {url}: {why}")]
+    Token { url: String, why: String },
+    #[error("connecting to {path}: {source}", path = path.display())]
+    Unix { path: PathBuf, source: io::Error },
+    #[error("the answer is compressed with {0:?}, expected gzip or nothing")]
+    Encoding(String),
+    #[error("the compressed answer is broken: {0}")]
+    Gzip(&'static str),
 }
 
 /// Makes calls. Cheap to clone.
@@ -207,7 +221,8 @@ impl Client {
     /// One request, one answer, one connection.
     async fn exchange(&self, target: &Target, call: &Call) -> Result<Reply, ClientError> {
         let mut phases = Phases::default();
-        let (stream, peer) = self.connect(target, call.budget.connect, &mut phases).await?;
+        let dial = Dial { policy: &self.policy, clock: &*self.clock, timeout: call.budget.connect };
+        let (stream, peer) = dial.tcp((&target.host, target.port), &mut phases).await?;
         if !target.https {
             return self.speak(stream, false, (target, call), (peer, phases)).await;
         }
@@ -218,36 +233,6 @@ impl Client {
         phases.tls = self.clock.monotonic().saturating_sub(began);
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         self.speak(stream, h2, (target, call), (peer, phases)).await
-    }
-
-    /// A connection to the first address that the policy allows and that answers.
-    async fn connect(
-        &self,
-        target: &Target,
-        timeout: Duration,
-        phases: &mut Phases,
-    ) -> Result<(TcpStream, SocketAddr), ClientError> {
-        let began = self.clock.monotonic();
-        let addresses = resolve(&target.host, target.port).await?;
-        let resolved = self.clock.monotonic();
-        phases.dns = resolved.saturating_sub(began);
-        let mut last = None;
-        for address in addresses {
-            if let Err(denied) = self.policy.check(address.ip()) {
-                last.get_or_insert(ClientError::Denied(denied));
-                continue;
-            }
-            let connected = tokio::time::timeout(timeout, TcpStream::connect(address)).await;
-            match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(stream) => {
-                    phases.connect = self.clock.monotonic().saturating_sub(resolved);
-                    return Ok((stream, address));
-                }
-                Err(source) => last = Some(ClientError::Connect { address, source }),
-            }
-        }
-        let host = target.host.clone();
-        Err(last.unwrap_or_else(|| ClientError::Resolve { host, source: io::ErrorKind::NotFound.into() }))
     }
 
     async fn speak<T>(
@@ -360,18 +345,18 @@ async fn collect(
 
 /// Where a call goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Target {
-    https: bool,
+pub(crate) struct Target {
+    pub(crate) https: bool,
     /// Without the brackets of an IPv6 address.
-    host: String,
-    port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// As the `Host` header has it.
-    authority: String,
-    path_and_query: String,
+    pub(crate) authority: String,
+    pub(crate) path_and_query: String,
 }
 
 impl Target {
-    fn parse(url: &str) -> Result<Self, ClientError> {
+    pub(crate) fn parse(url: &str) -> Result<Self, ClientError> {
         let wrong = |expected| ClientError::Url { url: url.to_owned(), expected };
         let uri: Uri = url.parse().map_err(|_| wrong("expected for example https://example.org/path"))?;
         let https = match uri.scheme_str() {
@@ -392,27 +377,18 @@ impl Target {
         Ok(Self { https, host, port, authority: authority.to_string(), path_and_query })
     }
 
-    fn same_origin(&self, other: &Self) -> bool {
+    pub(crate) fn same_origin(&self, other: &Self) -> bool {
         (self.https, &self.host, self.port) == (other.https, &other.host, other.port)
     }
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ClientError> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
-    }
-    let found = tokio::net::lookup_host((host, port)).await;
-    let found = found.map_err(|source| ClientError::Resolve { host: host.to_owned(), source })?;
-    Ok(found.take(ADDRESSES_MAX).collect())
-}
-
-fn is_redirect(status: StatusCode) -> bool {
+pub(crate) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
 /// What a redirect makes of a call: 307 and 308 repeat it, the others ask for the answer; and nothing secret goes
 /// to another origin.
-fn next_call(call: &mut Call, status: StatusCode, elsewhere: bool) {
+pub(crate) fn next_call(call: &mut Call, status: StatusCode, elsewhere: bool) {
     let repeats = matches!(status.as_u16(), 307 | 308);
     if !repeats && call.method != Method::GET && call.method != Method::HEAD {
         call.method = Method::GET;

@@ -9,12 +9,15 @@ pub mod body;
 pub mod client;
 pub mod door;
 pub mod forwarded;
+pub mod http_config;
 pub mod limits;
 pub mod plain;
+pub mod session;
 pub mod stats;
 pub mod tls;
 
 mod activity;
 mod connection;
+mod dial;
 mod location;
 mod tasks;

@@ -361,7 +361,11 @@ impl Builder {
 }
 
 fn key_of(map: &mut MapFrame, node: Node, problems: &mut Problems) -> Key {
-    let kind = node.kind();
+    // Bytes are shown: a key is no secret, and this one cannot be found by searching the file for it.
+    let kind = match &node.value {
+        Value::Scalar(Scalar { text, style: Style::Binary }) => format!("{}: \"{}\"", node.kind(), escaped(text)),
+        _ => node.kind().to_owned(),
+    };
     let plain = node.unquoted().is_some();
     let Value::Scalar(Scalar { text, style: Style::Plain | Style::Quoted | Style::Expanded }) = node.value else {
         problems.push(Problem::expected(&node.place, "", "a text as the key", kind));
@@ -375,6 +379,16 @@ fn key_of(map: &mut MapFrame, node: Node, problems: &mut Problems) -> Key {
     map.seen.insert(text.clone(), node.place.clone());
     let role = if plain && text == "<<" { Role::Merge } else { Role::Keep };
     Key { text, place: node.place, role }
+}
+
+/// The bytes of a `!!binary` text with escapes for what is no UTF-8: `\xff`.
+fn escaped(base64: &str) -> String {
+    let bytes = scalar::from_base64(base64).unwrap_or_default();
+    bytes.utf8_chunks().fold(String::new(), |mut text, chunk| {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+        text
+    })
 }
 
 /// What a copy costs, in bytes, and how many lists and maps are within each other in it.

@@ -11,6 +11,8 @@ mod doors;
 mod limits;
 mod load;
 mod protocol;
+mod session;
+mod session_tls;
 mod tls;
 
 use std::convert::Infallible;

@@ -34,6 +34,7 @@ use self::column::Cell;
 use self::eval::Run;
 use self::eval::drive::Threads;
 use self::eval::frame::Frame;
+pub use self::histogram::buckets::{Bucket, all as buckets};
 use self::limits::{Bounds, Budget, ProcessBudget, Queue};
 use self::notes::NoteSet;
 use self::plan::{Grid, Kind, Node, QueryTimes};

@@ -202,6 +202,10 @@ pub(crate) fn storage_error(error: StorageError) -> QueryError {
         StorageError::Cancelled => QueryError::Cancelled("query was canceled in expression evaluation".to_owned()),
         StorageError::NotReady(text) => QueryError::Unavailable(text),
         StorageError::Io(_) | StorageError::Remote(_) => QueryError::Internal(error.to_string()),
+        // A writer's errors: reading does not meet them.
+        StorageError::NoSpace(_) | StorageError::NotSynced(_) | StorageError::TooLarge(_) => {
+            QueryError::Internal(error.to_string())
+        }
     }
 }
 

@@ -7,10 +7,10 @@ use model::histogram::{Histogram, Span};
 
 /// One bucket with the bounds it covers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Bucket {
-    pub(crate) lower: f64,
-    pub(crate) upper: f64,
-    pub(crate) count: f64,
+pub struct Bucket {
+    pub lower: f64,
+    pub upper: f64,
+    pub count: f64,
 }
 
 /// Walks (index, population) of one side, empty buckets included.
@@ -111,7 +111,8 @@ pub(crate) fn zero(histogram: &Histogram) -> Bucket {
 }
 
 /// All buckets, lowest first; the zero bucket only where it is populated.
-pub(crate) fn all(histogram: &Histogram) -> Vec<Bucket> {
+#[must_use]
+pub fn all(histogram: &Histogram) -> Vec<Bucket> {
     let mut buckets: Vec<Bucket> = negative(histogram).collect();
     buckets.reverse();
     if histogram.zero_count > 0.0 {
