@@ -113,7 +113,8 @@ fn guessing_is_slowed_down_without_telling_who_exists_and_a_restart_does_not_hel
     assert!(last.expect("it is slowed down").header("retry-after").is_some());
     drop(server);
     let server = Server::start(&start());
-    assert_eq!(attempt(&server, "admin").status, 429, "the counters are kept");
+    // Somebody new has three attempts free. The wait of the first may be over by now, that of a further one is longer.
+    assert!((0..3).any(|_| attempt(&server, "admin").status == 429), "the counters are kept");
 }
 
 #[test]
@@ -384,4 +385,72 @@ fn behind_a_trusted_proxy_pages_live_below_the_prefix_and_nobody_else_can_preten
     let admin = token(&server, "admin:*");
     let audit = call(&server, &admin, "GET", "/audit?what=login", "");
     assert!(!audit.body.contains("203.0.113.7"), "{}", audit.body);
+}
+
+/// What people type to see whether it becomes markup, and what breaks naive programs.
+const HOSTILE: [&str; 8] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)",
+    "</textarea></title><svg onload=alert(1)>",
+    "javascript:alert(1)",
+    "{{7*7}}{% include x %}",
+    "\u{202e}txt.exe\u{2066}x\u{0}y",
+    "a\u{300}\u{301}\u{302}\u{200d}\u{feff}",
+];
+
+#[test]
+fn no_text_that_somebody_typed_becomes_markup_on_any_page_that_shows_it() {
+    let server = with_admin();
+    let visitor = Visitor::logged_in(&server, "admin", ADMIN_PASSWORD);
+    let mut answers = Vec::new();
+    for text in HOSTILE {
+        let agent: String = text.chars().filter(|c| (' '..='~').contains(c)).collect();
+        let login = form(&[("user", text), ("password", "not-the-password-1"), ("next", text)]);
+        let headers = [("Sec-Fetch-Site", "same-origin"), ("User-Agent", agent.as_str())];
+        answers.push(Visitor::of(&server).send("POST", "/login", &headers, &login).body);
+        for (path, field) in [
+            ("/account/tokens", "name"),
+            ("/settings/users", "name"),
+            ("/account/password", "current"),
+            ("/preferences", "next"),
+            ("/account/two-step", "code"),
+        ] {
+            answers.push(visitor.post(path, &[(field, text), ("scope", "metrics:read"), ("expires", "30")]).body);
+        }
+        let typed = tests::visitor::escape(text);
+        for path in ["/palette?q=", "/settings/audit?actor=", "/settings/audit?from=", "/login?next=", "/"] {
+            answers.push(visitor.get(&format!("{path}{typed}")).body);
+        }
+    }
+    for path in ["/", "/account", "/account/tokens", "/settings", "/settings/users", "/settings/audit", "/palette"] {
+        let answer = visitor.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        answers.push(answer.body);
+    }
+    for body in answers {
+        let lower = body.to_lowercase();
+        for markup in
+            ["<script>", "<img", "<svg onload", "onerror=alert(1)>", " onmouseover='", "href=\"javascript", "\0"]
+        {
+            assert!(!lower.contains(markup), "{markup} in {body}");
+        }
+    }
+}
+
+#[test]
+fn a_megabyte_in_a_field_is_refused_and_harms_nobody() {
+    let server = with_admin();
+    let visitor = Visitor::logged_in(&server, "admin", ADMIN_PASSWORD);
+    let long = "x".repeat(60_000);
+    let refused = visitor.post("/account/tokens", &[("name", &long), ("scope", "metrics:read"), ("expires", "30")]);
+    assert_eq!(refused.status, 422, "{}", &refused.body[..500.min(refused.body.len())]);
+    assert!(refused.body.len() < 100_000, "the page does not repeat all of it: {} bytes", refused.body.len());
+    let body = form(&[("user", &"x".repeat(1 << 20)), ("password", "y")]);
+    let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Sec-Fetch-Site", "same-origin")];
+    // Whoever closes early may cut off the answer with the connection.
+    if let Ok(answer) = server.try_request("POST", "/login", &headers, &body) {
+        assert_eq!(answer.status, 413, "{}", answer.body);
+    }
+    assert_eq!(visitor.get("/account").status, 200);
 }

@@ -18,7 +18,11 @@ mod pages;
 #[cfg(test)]
 mod pressure;
 #[cfg(test)]
+mod prometheus_api;
+#[cfg(test)]
 mod serving;
+#[cfg(test)]
+mod stacks;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

@@ -176,6 +176,14 @@ fn every_page_of_the_server_is_accessible_in_both_themes_on_a_desk_and_in_a_hand
             ("/settings/users/new", "user-new"),
             ("/settings/users/1", "user"),
             ("/settings/audit", "audit"),
+            ("/query", "query"),
+            ("/query?expr=sum(rate(up%5B5m%5D))%20%3E%201", "query-empty"),
+            ("/query?expr=vector(1)&from=1h", "query-over"),
+            ("/query?expr=vector(1)%20%2B%202&show=explain", "query-explain"),
+            ("/targets", "targets"),
+            ("/service-discovery", "discovery"),
+            ("/status/tsdb", "storage"),
+            ("/status/configuration", "prometheus"),
             ("/palette?q=users", "palette"),
             ("/help/keyboard", "keyboard"),
         ] {
@@ -205,4 +213,27 @@ fn without_scripts_one_logs_in_changes_the_colours_and_logs_out() {
     assert_eq!(here(&mut page), "/login");
     page.goto(&url(&server, "/account"));
     assert_eq!(here(&mut page), "/login", "signed out is out");
+}
+
+#[test]
+fn a_query_is_asked_explained_and_says_why_nothing_came_back() {
+    // What it scrapes of itself would be something.
+    let quiet = "self: {scrape: false, host: \"off\"}\n";
+    let server = Server::start(&Start { login: Login::Admin, config: Some(quiet), ..Start::default() });
+    let Some(mut page) = Page::open() else { return };
+    page.emulate(Screen { scripts: false, ..DESKTOP });
+    log_in(&mut page, &server);
+    page.goto(&url(&server, "/graph?g0.expr=up&g0.tab=0&g0.range_input=6h"));
+    assert_eq!(page.eval("location.pathname + location.search"), json!("/query?expr=up&from=6h"));
+    assert!(page.text("main").contains("Nothing is stored yet"), "{}", page.text("main"));
+    page.goto(&url(&server, "/query"));
+    page.fill("#expr", "vector(20) + 1");
+    page.follow("form.ask-query .primary");
+    assert_eq!(page.text(".result tbody td.num"), "21");
+    page.follow(".tabs a:not([aria-current])");
+    assert!(page.text(".parts").contains("vector(20)"), "{}", page.text(".parts"));
+    page.fill("#expr", "sum(up");
+    page.follow("form.ask-query .primary");
+    assert!(page.text(".faults").contains("parenthesis"), "{}", page.text(".faults"));
+    page.take_complaints();
 }

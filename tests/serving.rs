@@ -213,6 +213,31 @@ fn wrong_usage_exits_2_and_wrong_configuration_1() {
 }
 
 #[test]
+fn a_file_of_prometheus_is_checked_without_a_server_and_served_when_it_is_right() {
+    let folder = Folder::new("prometheus");
+    folder.write("bad.yml", "scrape_configs:\n- job_name: a\n  scrape_timeout: 2m\n  nothing: 1\n");
+    let (code, report, _) = run(&["check", "config", "bad.yml", "--format", "github"], &folder);
+    assert_eq!(code, Some(1));
+    assert!(report.contains("::error file=bad.yml,line=4,col=3::"), "{report}");
+    assert!(report.contains("field nothing not found in type config.ScrapeConfig"), "{report}");
+
+    folder.write("rules.yml", "");
+    folder.write("good.yml", "rule_files: [rules.yml]\nscrape_configs: [{job_name: a, consul_sd_configs: [{}]}]\n");
+    let (code, report, _) = run(&["check", "config", "good.yml", "--format=json"], &folder);
+    assert_eq!(code, Some(0));
+    let report: serde_json::Value = serde_json::from_str(&report).expect("it is JSON");
+    assert_eq!(report["ok"], true);
+    assert!(report["warnings"][0].as_str().is_some_and(|text| text.contains("consul_sd_configs")), "{report}");
+    assert_eq!(run(&["check", "config"], &folder).0, Some(2));
+
+    // The same problems stop the server, with its own exit code.
+    let (code, _, complaint) = run(&["--config.file=bad.yml"], &folder);
+    assert_eq!(code, Some(1));
+    assert!(complaint.contains("bad.yml:4:3"), "{complaint}");
+    assert!(complaint.contains("nothing"), "{complaint}");
+}
+
+#[test]
 fn the_health_check_tells_a_living_server_from_none() {
     let server = Server::start(&Start::default());
     let folder = Folder::new("healthcheck");

@@ -9,4 +9,5 @@ pub mod postgres;
 pub mod repo;
 pub mod server;
 pub mod skip;
+pub mod stack;
 pub mod visitor;

@@ -2,7 +2,7 @@
 import { open } from "./dialogs.js";
 
 /** The second key after `g`, and the link it follows. */
-const GOES_TO = { h: "/", s: "/settings", u: "/account" };
+const GOES_TO = { h: "/", e: "/query", t: "/targets", s: "/settings", u: "/account" };
 /** How long a first key waits for its second. */
 const SECOND_KEY_MS = 1000;
 
@@ -28,6 +28,13 @@ export function start() {
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
       event.preventDefault();
       open("palette");
+      return;
+    }
+    // A query may have many lines, so Enter alone is a new one.
+    const query = event.target instanceof HTMLTextAreaElement && event.target.form;
+    if ((event.ctrlKey || event.metaKey) && event.key === "Enter" && query) {
+      event.preventDefault();
+      query.requestSubmit();
       return;
     }
     if (event.ctrlKey || event.metaKey || isTyping(event.target) || document.querySelector("dialog[open]")) return;

@@ -8,6 +8,7 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod own;
 pub mod probes;
+mod prometheus;
 
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ pub fn surface(app: &App) -> Surface<MethodRouter> {
         .get(open("/ca.crt"), get(probes::ca_certificate).with_state(App::clone(app)))
         .get(metrics, get(metrics::metrics).with_state(App::clone(app)))
         .merge(lifecycle(app))
+        .merge(prometheus::surface(app))
         .merge(own::surface(app))
 }
 

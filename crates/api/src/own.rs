@@ -11,6 +11,7 @@ pub mod paging;
 pub mod problem;
 mod sessions;
 mod tokens;
+mod tsdb;
 mod users;
 
 use appliance::surface::{Kind, Method, Route, Surface};
@@ -111,6 +112,7 @@ pub(crate) fn surface(app: &App) -> Surface<MethodRouter> {
     sessions::register(&mut table);
     tokens::register(&mut table);
     audit::register(&mut table);
+    tsdb::register(&mut table);
     let document = Bytes::from(openapi(&table.endpoints).to_string());
     let mut surface = Surface::new();
     for endpoint in table.endpoints {
@@ -142,7 +144,7 @@ fn openapi(endpoints: &[Endpoint]) -> Value {
         "info": {
             "title": "Watchpost",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Users, tokens, sessions and the audit log of this server. Errors are application/problem+json.",
+            "description": "Users, tokens, sessions, the audit log and the storage of this server. Errors are application/problem+json.",
         },
         "servers": [{"url": ROOT}],
         "security": [{"token": []}, {"basic": []}],
@@ -222,6 +224,7 @@ mod tests {
         sessions::register(&mut table);
         tokens::register(&mut table);
         audit::register(&mut table);
+        tsdb::register(&mut table);
         openapi(&table.endpoints)
     }
 

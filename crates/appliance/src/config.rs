@@ -9,15 +9,18 @@ pub mod load;
 pub mod value;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::secret::Secret;
 use model::time::format_duration;
 use net::address::Network;
+use yaml::size::Bytes;
 use yaml::{At, Context, Encode as _, Place, Spanned};
 
 use self::address::{ExternalUrl, ListenAddr};
-use self::value::{Later, MetadataUrl};
+use self::value::{Later, Memory, MetadataUrl};
+use crate::prometheus::Prometheus;
 
 yaml::record! {
     /// The whole file. Every key is optional.
@@ -27,7 +30,7 @@ yaml::record! {
         pub auth: Auth,
         pub storage: Storage,
         pub limits: Limits,
-        pub promql: Later,
+        pub promql: Promql,
         /// An existing `prometheus.yml`. Relative paths inside it resolve against that file.
         pub prometheus: Option<Spanned<PathBuf>>,
         pub rules: Later,
@@ -40,7 +43,7 @@ yaml::record! {
         pub status_pages: Later,
         pub outbound: Later,
         #[yaml(name = "self")]
-        pub own: Later,
+        pub own: Own,
         pub backup: Later,
         pub telemetry: Telemetry,
         /// Further files of this schema (globs), merged in: lists are appended, a scalar given twice is an error.
@@ -132,7 +135,50 @@ yaml::record! {
         pub path: Spanned<PathBuf> = Spanned::from(PathBuf::from("./data")),
         /// Users, dashboards and the like: `sqlite` (in the data folder) or `postgres://user@host/db`.
         pub metadata: MetadataUrl,
-        pub metrics: Later,
+        pub metrics: MetricStorage,
+    }
+}
+
+yaml::record! {
+    /// The time-series database.
+    pub struct MetricStorage {
+        pub retention: Retention,
+        /// How much older than the newest sample of its series a sample may be.
+        pub out_of_order: Duration,
+        /// How long an acknowledged scrape may stay unsynced; 0 makes every commit wait for the disk.
+        pub sync_window: Duration = Duration::from_millis(200),
+        /// Series at most; 0: bounded by memory only.
+        pub series_max: u32,
+        /// Series of one target at most; 0: no bound of its own.
+        pub series_max_per_target: u32,
+        /// Series of one metric at most; 0: no bound of its own.
+        pub series_max_per_metric: u32,
+    }
+}
+
+yaml::record! {
+    /// How long samples are kept.
+    pub struct Retention {
+        /// Default: what `prometheus.yml` says, else 30d; without limit where only a size is given.
+        pub time: Option<Duration>,
+        /// Bytes of samples; 0: no bound.
+        pub size: Bytes,
+    }
+}
+
+impl Retention {
+    /// What is kept where nobody says how long.
+    const DEFAULT: Duration = Duration::from_secs(30 * 86_400);
+
+    /// How long samples are kept; `None` for ever. `elsewhere` is what `prometheus.yml` says.
+    #[must_use]
+    pub fn time(&self, elsewhere: Option<Duration>) -> Option<Duration> {
+        match self.time.or(elsewhere) {
+            Some(time) if time.is_zero() => None,
+            Some(time) => Some(time),
+            None if self.size.0 > 0 => None,
+            None => Some(Self::DEFAULT),
+        }
     }
 }
 
@@ -141,7 +187,55 @@ yaml::record! {
     pub struct Limits {
         pub memory: Later,
         pub http: HttpLimits,
-        pub query: Later,
+        pub query: QueryLimits,
+    }
+}
+
+yaml::record! {
+    /// Limits of PromQL.
+    pub struct QueryLimits {
+        /// No query runs longer.
+        pub timeout: Duration = Duration::from_secs(120),
+        /// Samples one query may hold at a time.
+        #[yaml(range = 1..=10_000_000_000)]
+        pub samples: u64 = 50_000_000,
+        /// Memory all queries together may hold: bytes (`2GB`) or a part of the machine's (`25%`).
+        pub memory: Memory = Memory::Percent(25),
+        /// Queries at a time; more wait.
+        #[yaml(range = 1..=10_000)]
+        pub concurrency: u32 = 20,
+        /// How old a sample may be and still count as current.
+        pub lookback: Duration = Duration::from_secs(300),
+    }
+}
+
+yaml::choice! {
+    /// Whether the host is looked at.
+    pub enum HostMode {
+        /// Unless a target looks like node_exporter.
+        Auto = "auto",
+        On = "on",
+        Off = "off",
+    }
+}
+
+yaml::record! {
+    /// What the server watches by itself.
+    pub struct Own {
+        /// Whether it scrapes its own metrics, as job `watchpost`.
+        pub scrape: bool = true,
+        /// The built-in collector of the host (processors, memory, disks, network), as job `node`: `auto` is on unless
+        /// a target looks like node_exporter.
+        pub host: HostMode,
+        pub dead_man: Later,
+    }
+}
+
+yaml::record! {
+    /// The query language.
+    pub struct Promql {
+        /// Experimental parts by the names of Prometheus's `--enable-feature`.
+        pub features: Vec<String>,
     }
 }
 
@@ -255,6 +349,8 @@ impl Tls {
 #[derive(Clone, Debug)]
 pub struct Config {
     pub settings: Settings,
+    /// What the file named by `prometheus` says; `None` where none is named.
+    pub prometheus: Option<Arc<Prometheus>>,
     /// Where each value that is not a default came from, by path.
     pub origins: Vec<(String, String)>,
     /// What works but should be known: variables nobody reads, files named but not used yet.
@@ -268,6 +364,12 @@ impl Config {
     #[must_use]
     pub fn redacted(&self) -> String {
         yaml::to_string(&self.settings)
+    }
+
+    /// The `prometheus.yml` in force, secrets hidden; empty where there is none.
+    #[must_use]
+    pub fn prometheus_yaml(&self) -> String {
+        self.prometheus.as_ref().map_or_else(String::new, |file| file.shown.clone())
     }
 
     /// Every key with its value in force and where that came from, secrets hidden.
@@ -297,6 +399,8 @@ impl Config {
             ("server.tls", old.server.tls != new.server.tls),
             ("auth.enabled", old.auth.enabled != new.auth.enabled),
             ("storage", old.storage != new.storage),
+            ("limits.query", old.limits.query != new.limits.query),
+            ("promql", old.promql != new.promql),
             ("limits.http", old.limits.http != new.limits.http),
             ("telemetry.log.format", old.telemetry.log.format != new.telemetry.log.format),
             ("telemetry.sentry_dsn", old.telemetry.sentry_dsn != new.telemetry.sentry_dsn),

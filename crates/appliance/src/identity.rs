@@ -14,7 +14,7 @@ mod trail;
 mod users;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -225,13 +225,37 @@ pub struct Identity {
     settings: RwLock<Arc<Settings>>,
     /// Once there is an account there always is one.
     is_set_up: AtomicBool,
+    attempts: Attempts,
+}
+
+/// How attempts to log in ended since the start; the second form of a login counts as an attempt of its own.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    pub succeeded: AtomicU64,
+    pub refused: AtomicU64,
+    /// Turned away before the password was looked at: too many, or the machine is busy.
+    pub throttled: AtomicU64,
 }
 
 impl Identity {
     pub fn new(parts: Parts) -> Result<Self, IdentityError> {
         let Parts { ports, clock, key, settings, cost } = parts;
         let (hasher, settings) = (Hasher::new(cost)?, RwLock::new(Arc::new(settings)));
-        Ok(Self { ports, clock, key, hasher, settings, is_set_up: AtomicBool::new(false) })
+        Ok(Self {
+            ports,
+            clock,
+            key,
+            hasher,
+            settings,
+            is_set_up: AtomicBool::new(false),
+            attempts: Attempts::default(),
+        })
+    }
+
+    /// How attempts to log in ended.
+    #[must_use]
+    pub const fn attempts(&self) -> &Attempts {
+        &self.attempts
     }
 
     /// Takes over settings after a reload. Sessions are measured by the new ones at once.

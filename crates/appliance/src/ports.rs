@@ -1,4 +1,5 @@
-//! What the appliance needs from a database: who we are, and when the calendar jobs ran.
+//! What the appliance needs from a database: who we are, and when the calendar jobs ran; and from a storage of samples
+//! besides reading and writing ([`MetricStore`]).
 //!
 //! Implemented by `memory` (tests, and servers that keep nothing) and by `store` (SQLite, PostgreSQL); `suite` is what
 //! all of them must pass. Promise of every implementation: a call is visible entirely or not at all, and what was
@@ -8,9 +9,81 @@
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 
+use std::path::Path;
+
 use async_trait::async_trait;
+use model::matcher::Matcher;
 pub use model::port::PortError;
+use model::storage::{Appendable, Queryable, StorageError, Tailable, TimeRange};
 use model::time::Timestamp;
+
+/// How many series there are, and whose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cardinality {
+    pub series: u64,
+    /// Each list with the most first.
+    pub series_by_metric: Vec<(String, u64)>,
+    pub series_by_label: Vec<(String, u64)>,
+    pub values_by_label: Vec<(String, u64)>,
+    /// `name=value`
+    pub series_by_pair: Vec<(String, u64)>,
+}
+
+/// A figure a storage counts about itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figure {
+    /// The name others know it by.
+    pub name: &'static str,
+    pub help: &'static str,
+    pub counts_up: bool,
+    pub value: f64,
+}
+
+/// A sealed file of samples.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub id: String,
+    pub range: TimeRange,
+    pub samples: u64,
+    pub series: u64,
+    pub bytes: u64,
+}
+
+/// What was damaged and put aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    pub what: String,
+    pub reason: String,
+}
+
+/// Where samples are kept, as those who run the server see it. Every call may block.
+pub trait MetricStore: Queryable + Appendable + Tailable {
+    /// Does what is due; to be called every few seconds.
+    fn maintain(&self) -> Result<(), StorageError>;
+
+    /// Seals what is in memory and brings files to their final form.
+    fn flush(&self) -> Result<(), StorageError>;
+
+    /// Deletes samples of the series that pass all matchers.
+    fn delete(&self, matchers: &[Matcher], range: TimeRange) -> Result<(), StorageError>;
+
+    /// Frees the space of what was deleted.
+    fn clean(&self) -> Result<(), StorageError>;
+
+    /// A copy in a new folder that can be opened.
+    fn snapshot_to(&self, folder: &Path) -> Result<(), StorageError>;
+
+    fn cardinality(&self, limit: usize) -> Cardinality;
+
+    fn figures(&self) -> Vec<Figure>;
+
+    fn parts(&self) -> Vec<Part>;
+
+    fn quarantined(&self) -> Vec<Quarantined>;
+
+    /// Refuses what comes from now on, and puts everything on the disk.
+    fn close(&self) -> Result<(), StorageError>;
+}
 
 /// One installation of the product, however often it restarts and however many replicas share its database.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -133,12 +133,17 @@ impl Reloader {
         let _turn = self.turn.lock().await;
         let refused_before = self.status().refused;
         match (self.load().await, refused_before) {
-            (Ok(config), None) if config.settings == self.current().settings => {}
+            (Ok(config), None) if self.is_in_force(&config) => {}
             (Ok(config), _) => self.accept(config, by),
             (Err(problems), Some(before)) if problems.to_string() == before.to_string() => {}
             // Logged and remembered there.
             (Err(problems), _) => drop(self.refuse(problems, by)),
         }
+    }
+
+    fn is_in_force(&self, config: &Config) -> bool {
+        let current = self.current();
+        config.settings == current.settings && config.prometheus == current.prometheus
     }
 
     async fn load(&self) -> Result<Config, Problems> {
@@ -181,12 +186,19 @@ impl Reloader {
         problems
     }
 
-    /// A copy to look at when the file has been broken since. Not needed to run, so a failure is only logged.
+    /// Copies to look at when a file has been broken since. Not needed to run, so a failure is only logged.
     fn keep_lastgood(&self) {
-        let file = self.lastgood.join("watchpost.yml");
-        let aside = self.lastgood.join("watchpost.yml.new");
+        let current = self.current();
+        self.keep("watchpost.yml", &current.redacted());
+        if let Some(prometheus) = &current.prometheus {
+            self.keep("prometheus.yml", &prometheus.shown);
+        }
+    }
+
+    fn keep(&self, name: &str, text: &str) {
+        let (file, aside) = (self.lastgood.join(name), self.lastgood.join(format!("{name}.new")));
         let kept = std::fs::create_dir_all(&self.lastgood)
-            .and_then(|()| std::fs::write(&aside, self.current().redacted()))
+            .and_then(|()| std::fs::write(&aside, text))
             .and_then(|()| std::fs::rename(&aside, &file));
         if let Err(error) = kept {
             warn!(path = %file.display(), %error, "the accepted configuration could not be kept");

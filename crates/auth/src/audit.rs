@@ -24,13 +24,17 @@ pub enum AuditResult {
 }
 
 /// Every action that is written down, for whoever chooses among them.
-pub const ACTIONS: [&str; 26] = [
+pub const ACTIONS: [&str; 30] = [
     "login",
     "logout",
     "setup",
     "account.read",
     "audit.read",
     "audit.verify",
+    "metrics.clean",
+    "metrics.delete",
+    "metrics.flush",
+    "metrics.snapshot",
     "password.change",
     "recovery_codes.renew",
     "server.quit",

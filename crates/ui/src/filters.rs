@@ -14,6 +14,9 @@ const LONG_CHARS_MAX: usize = 4_000;
 /// Longest value a form field shows again. What was typed beyond it was refused anyway.
 const VALUE_CHARS_MAX: usize = 4_000;
 
+/// Longest query a field gives back; a longer one is refused before it gets here.
+pub const QUERY_CHARS_MAX: usize = 64 << 10;
+
 /// A text of somebody's in a row.
 #[askama::filter_fn]
 pub fn shown(text: impl Display, _: &dyn Values) -> askama::Result<String> {
@@ -32,6 +35,12 @@ pub fn typed(text: impl Display, _: &dyn Values) -> askama::Result<String> {
     let mut kept = Bounded { text: String::new(), left: VALUE_CHARS_MAX, clean: false, cut: false };
     let _full = write!(kept, "{text}");
     Ok(kept.text)
+}
+
+/// A query in its field: whole, since it is sent again, but without what deceives the eye.
+#[askama::filter_fn]
+pub fn query(text: impl Display, _: &dyn Values) -> askama::Result<String> {
+    Ok(cleaned(&text, QUERY_CHARS_MAX))
 }
 
 /// A link below the base path: `{{ href|link(shell.base) }}`.
@@ -77,7 +86,8 @@ impl std::fmt::Write for Bounded {
                 return Err(std::fmt::Error);
             }
             self.left -= 1;
-            self.text.push(if self.clean && deceives(c) { REPLACEMENT } else { c });
+            // No document may hold a NUL, not even within a field.
+            self.text.push(if c == '\0' || self.clean && deceives(c) { REPLACEMENT } else { c });
         }
         Ok(())
     }

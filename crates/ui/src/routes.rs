@@ -16,7 +16,7 @@ const fn form(path: &'static str, fields: &'static [&'static str]) -> Form {
 
 /// Everything that is posted. A success answers with 303 to a page, but for what is shown once (a new token, recovery
 /// codes); a refusal answers with the page again, its fields marked.
-pub const FORMS: [Form; 23] = [
+pub const FORMS: [Form; 24] = [
     // `theme` is auto, light or dark; `density` comfortable or dense; back to `next`. Works without a session.
     form("/preferences", &["theme", "density", "next"]),
     form("/setup", &["key", "user", "password", "again"]),
@@ -45,10 +45,12 @@ pub const FORMS: [Form; 23] = [
     // Asked first: GET shows the question, POST deletes.
     form("/settings/users/{id}/delete", &[]),
     form("/settings/reload", &[]),
+    // Answers with what a scrape would bring.
+    form("/targets/scrape", &["pool", "target"]),
 ];
 
 /// Everything that is opened by GET, besides files below `/static/` and `/ca.crt`.
-pub const PAGES: [&str; 18] = [
+pub const PAGES: [&str; 24] = [
     "/",
     "/setup",
     "/login",
@@ -64,6 +66,12 @@ pub const PAGES: [&str; 18] = [
     "/settings/users/{id}",
     "/settings/users/{id}/delete",
     "/settings/audit",
+    "/query",
+    "/targets",
+    "/targets/relabel",
+    "/service-discovery",
+    "/status/tsdb",
+    "/status/configuration",
     "/palette",
     "/help/keyboard",
     "/components",

@@ -129,6 +129,25 @@ pub fn sections(administers: bool) -> Vec<Section> {
         count: None,
         pages: vec![NavPage::new("Overview", "/", "what is the case, and what comes next")],
     };
+    let explore = Section {
+        label: "Explore".to_owned(),
+        icon: "explore",
+        href: "/query".to_owned(),
+        count: None,
+        pages: vec![NavPage::new("Query", "/query", "ask in PromQL, see why nothing comes back")],
+    };
+    let status = Section {
+        label: "Status".to_owned(),
+        icon: "pulse",
+        href: "/targets".to_owned(),
+        count: None,
+        pages: vec![
+            NavPage::new("Targets", "/targets", "what is scraped, and how it is"),
+            NavPage::new("Service discovery", "/service-discovery", "what was found, and what was dropped"),
+            NavPage::new("Storage", "/status/tsdb", "series by metric, label and target; files"),
+            NavPage::new("prometheus.yml", "/status/configuration", "the file as it is in force"),
+        ],
+    };
     let mut pages = vec![
         NavPage::new("Your account", "/account", "password, second step, sessions"),
         NavPage::new("API tokens", "/account/tokens", "for scripts and other programs"),
@@ -140,7 +159,7 @@ pub fn sections(administers: bool) -> Vec<Section> {
     }
     let settings =
         Section { label: "Settings".to_owned(), icon: "settings", href: pages[0].href.clone(), count: None, pages };
-    vec![home, settings]
+    vec![home, explore, status, settings]
 }
 
 /// The last line of the rail: how the server itself is.
@@ -249,7 +268,17 @@ mod tests {
         let links = |administers| -> Vec<String> {
             sections(administers).into_iter().flat_map(|section| section.pages).map(|page| page.href).collect()
         };
-        assert_eq!(links(false), ["/", "/account", "/account/tokens"]);
+        let everybody = [
+            "/",
+            "/query",
+            "/targets",
+            "/service-discovery",
+            "/status/tsdb",
+            "/status/configuration",
+            "/account",
+            "/account/tokens",
+        ];
+        assert_eq!(links(false), everybody);
         assert!(links(true).contains(&"/settings/users".to_owned()));
     }
 
@@ -258,6 +287,6 @@ mod tests {
         let sections = sections(true);
         let head = Head::of("Audit log", "/settings/audit", &[]);
         assert!(!head.within(&sections[0]));
-        assert!(head.within(&sections[1]));
+        assert!(sections.last().is_some_and(|settings| head.within(settings)));
     }
 }

@@ -39,9 +39,9 @@ fn plain() -> Vec<Sample> {
 /// What no page may hold, whatever its texts are.
 #[track_caller]
 fn check_harmless(name: &str, html: &str, hostile: &str) {
-    const ELEMENTS: &str = "a aside b bdi body br button code dd details dialog div dl dt fieldset form h1 h2 head \
-        header hr html input kbd label legend li link main meta nav ol option p path rect script section select span \
-        summary svg table tbody td th thead title tr ul use";
+    const ELEMENTS: &str = "a aside b bdi body br button code dd del details dialog div dl dt fieldset form h1 h2 head \
+        header hr html input ins kbd label legend li link main mark meta nav ol option p path pre rect script section \
+        select span summary svg table tbody td textarea th thead title tr ul use";
     let known: BTreeSet<&str> = ELEMENTS.split_whitespace().collect();
     for tag in tags::read(html) {
         assert!(known.contains(tag.name), "{name}: <{}> with {hostile:?}", tag.name);
@@ -100,7 +100,8 @@ fn every_form_is_documented_and_carries_the_token() {
         for form in tags::forms(&page.text) {
             let (method, action) = (form.method.as_str(), form.action.as_str());
             if method != "post" {
-                assert!(matches!(action, "/palette" | "/settings/audit" | ""), "{name}: a form to {action:?}");
+                let asks = ["/palette", "/settings/audit", "/query", "/targets", "/service-discovery", ""];
+                assert!(asks.contains(&action), "{name}: a form to {action:?}");
                 continue;
             }
             let known = routes::FORMS.iter().find(|known| routes::fits(known.path, action));
@@ -215,6 +216,15 @@ fn a_refusal_says_so_with_its_status() {
         ("two-step-off", 422),
         ("audit-empty", 422),
         ("failed-413", 413),
+        ("query", 200),
+        ("query-empty", 200),
+        ("query-wrong", 422),
+        ("query-times", 422),
+        ("query-failed", 422),
+        ("query-broken", 500),
+        ("targets", 200),
+        ("targets-failed", 500),
+        ("discovery-failed", 500),
     ] {
         assert_eq!(status(name), expected, "{name}");
     }

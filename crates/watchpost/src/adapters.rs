@@ -2,18 +2,30 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
 use appliance::config::Config;
 use appliance::config::value::MetadataUrl;
 use appliance::health::{Health, Verdict};
-use appliance::identity::{FirstAdmin, Identity, Parts, Settings};
+use appliance::identity::{Attempts, FirstAdmin, Identity, Parts, Settings};
 use appliance::jobs::Jobs;
+use appliance::metrics::Metrics;
 use appliance::ports::Instance;
+use appliance::reload::Reloader;
+use appliance::scraping::{Locals, Scrapes};
 use auth::phc::Cost;
 use auth::seal::{OpenMode, SealKey};
+use model::labels::Labels;
+use model::meter::exposition::Format;
+use model::meter::{Desc, Registry};
 use model::secret::Secret;
+use model::storage::Appendable;
 use model::time::Clock;
+use scrape::Shared;
+use scrape::fetch::LocalTarget;
+use scrape::host::HostCollector;
+use scrape::pool::Manager;
 use store::Store;
 
 /// Nightly, at a minute nobody else chose: reading the whole database is work.
@@ -62,6 +74,54 @@ pub(crate) fn identity(
         cost: Cost::DEFAULT,
     };
     Identity::new(parts).context("logins cannot be served")
+}
+
+/// Lets `/metrics` say how logins end.
+pub(crate) fn register_logins(registry: &Registry, identity: &Arc<Identity>) -> anyhow::Result<()> {
+    type Read = fn(&Attempts) -> &AtomicU64;
+    let results: [(&str, Read); 3] = [
+        ("succeeded", |attempts| &attempts.succeeded),
+        ("refused", |attempts| &attempts.refused),
+        ("throttled", |attempts| &attempts.throttled),
+    ];
+    for (result, read) in results {
+        let identity = Arc::clone(identity);
+        let desc =
+            Desc::new("watchpost_logins_total", "Attempts to log in, by how they ended.").label("result", result);
+        registry.counter_fn(desc, move || read(identity.attempts()).load(Ordering::Relaxed) as f64)?;
+    }
+    Ok(())
+}
+
+/// Our own metrics, scraped without a socket.
+struct OwnMetrics(Registry);
+
+impl LocalTarget for OwnMetrics {
+    fn write(&self, out: &mut Vec<u8>) -> Result<&'static str, String> {
+        out.extend_from_slice(self.0.render(Format::OpenMetrics).as_bytes());
+        Ok(Format::OpenMetrics.content_type())
+    }
+}
+
+/// What scrapes, with what needs no socket.
+pub(crate) fn scrapes(
+    reloader: &Arc<Reloader>,
+    metrics: &Arc<Metrics>,
+    clock: &Arc<dyn Clock>,
+    registry: &Registry,
+    instance: &str,
+) -> anyhow::Result<(Arc<Scrapes>, Manager)> {
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+    let host = Arc::new(HostCollector::new(Arc::clone(clock))) as Arc<dyn LocalTarget>;
+    let locals = Locals {
+        own: Arc::new(OwnMetrics(registry.clone())),
+        host: cfg!(target_os = "linux").then_some(host),
+        hostname: if hostname.is_empty() { "localhost".to_owned() } else { hostname },
+    };
+    // Two servers that scrape the same targets should not do so at the same moment.
+    let seed = Labels::from_pairs([("instance", instance)]).stable_hash();
+    let shared = Shared::new(Arc::clone(&metrics.store) as Arc<dyn Appendable>, Arc::clone(clock), seed, registry)?;
+    Ok(Scrapes::new(reloader, shared, locals, clock, concat!("watchpost/", env!("CARGO_PKG_VERSION"))))
 }
 
 /// The first administrator, where the environment names one.

@@ -1,8 +1,9 @@
-//! `watchpost check`: reads the configuration as `serve` would and reports what is wrong.
+//! `watchpost check`: reads the configuration as `serve` would, or files of Prometheus, and reports what is wrong.
 
 use std::process::ExitCode;
 
 use appliance::config::load::load;
+use appliance::prometheus;
 use yaml::{Problem, Problems};
 
 use crate::cli::{Check, ReportFormat};
@@ -11,12 +12,27 @@ use crate::version::say;
 
 /// Exits with 0 where the configuration is right, 1 where it is not.
 pub(crate) fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
-    let (problems, warnings) = match load(&sources(arguments.config.clone(), &[], false)) {
-        Ok(config) => (Problems::default(), config.warnings),
-        Err(problems) => (problems, Vec::new()),
-    };
+    let (problems, warnings) = if arguments.prometheus.is_empty() { own(arguments) } else { of_prometheus(arguments) };
     say(&report(arguments.format, &problems, &warnings))?;
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn own(arguments: &Check) -> (Problems, Vec<String>) {
+    match load(&sources(arguments.config.clone(), &[], false)) {
+        Ok(config) => (Problems::default(), config.warnings),
+        Err(problems) => (problems, Vec::new()),
+    }
+}
+
+fn of_prometheus(arguments: &Check) -> (Problems, Vec<String>) {
+    let variable = |name: &str| std::env::var(name).ok();
+    let (mut problems, mut warnings) = (Problems::default(), Vec::new());
+    for file in &arguments.prometheus {
+        let report = prometheus::check::check(file, &variable);
+        problems.extend(report.problems);
+        warnings.extend(report.warnings.iter().map(ToString::to_string));
+    }
+    (problems, warnings)
 }
 
 fn report(format: ReportFormat, problems: &Problems, warnings: &[String]) -> String {

@@ -3,6 +3,7 @@
 //! Promise: parsing has no effect; what it returns says everything. No verb, or a flag first, means `serve`.
 //! Not here: what verbs do (`serve`, `check`, `healthcheck`).
 
+pub(crate) mod ask;
 mod flags;
 pub(crate) mod people;
 
@@ -21,18 +22,27 @@ pub(crate) enum Command {
     Check(Check),
     Healthcheck(Healthcheck),
     People(people::People),
+    Ask(ask::Ask),
+    Tsdb(ask::Tsdb),
+    Probe(ask::Probe),
     Version { json: bool },
     Help(String),
 }
 
 /// The flags of `serve`.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Serve {
     pub(crate) config: Option<PathBuf>,
     /// Keys of the configuration set by flags, in the order given.
     pub(crate) settings: Vec<FlagSetting>,
     /// `--web.enable-lifecycle`
     pub(crate) lifecycle: bool,
+    /// `--web.enable-admin-api`
+    pub(crate) admin: bool,
+    /// `--web.enable-remote-write-receiver`
+    pub(crate) receiver: bool,
+    /// Every flag with its text, as given.
+    pub(crate) given: Vec<(String, String)>,
     /// Whether `--web.listen-address` was given, which replaces the default listener.
     pub(crate) plain_replaces_default: bool,
     /// Flags that are known but do nothing (yet), each with the sentence for the log.
@@ -62,6 +72,8 @@ pub(crate) enum ReportFormat {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Check {
     pub(crate) config: Option<PathBuf>,
+    /// `check config FILE…`: these files of Prometheus instead of our own.
+    pub(crate) prometheus: Vec<PathBuf>,
     pub(crate) format: ReportFormat,
 }
 
@@ -81,31 +93,25 @@ pub(crate) struct UsageError(String);
 /// The verbs with their line of help.
 const VERBS: &[(&str, &str)] = &[
     ("serve", "run the server (also without any verb)"),
-    ("check", "check the configuration and exit: 0 fine, 1 problems, 2 wrong usage"),
+    ("check", "check the configuration, or any prometheus.yml, and exit: 0 fine, 1 problems, 2 wrong usage"),
     ("healthcheck", "ask a running server on this machine whether it lives: 0 yes, 1 no"),
     ("user", "add users, list them, reset passwords and second factors"),
     ("token", "make, list and revoke API tokens"),
+    ("query", "ask a server or a data folder in PromQL, at one time"),
+    ("query-range", "the same over a range of time"),
+    ("series", "list the series that fit selectors"),
+    ("labels", "list label names, or the values of one"),
+    ("probe", "fetch a target and say what a scrape would bring"),
+    ("tsdb", "analyze, verify or dump the time-series database of a data folder"),
     ("version", "print the version"),
 ];
 
+/// What `check` will look at once it is built.
+const LATER_KINDS: &[&str] = &["rules", "alertmanager", "blackbox", "dashboards"];
+
 /// Verbs that come with later capabilities, so that asking for one says so.
-const LATER_VERBS: &[&str] = &[
-    "query",
-    "query-range",
-    "series",
-    "labels",
-    "probe",
-    "tsdb",
-    "test",
-    "backup",
-    "verify",
-    "restore",
-    "doctor",
-    "import",
-    "drill",
-    "apply",
-    "debug",
-];
+const LATER_VERBS: &[&str] =
+    &["probe", "test", "backup", "verify", "restore", "doctor", "import", "drill", "apply", "debug"];
 
 /// Reads the arguments (without the program's name).
 pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, UsageError> {
@@ -124,6 +130,12 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, U
         "healthcheck" => healthcheck(&mut args),
         "user" => people::user(&mut args),
         "token" => people::token(&mut args),
+        "query" => ask::query(&mut args),
+        "query-range" => ask::query_range(&mut args),
+        "series" => ask::series(&mut args),
+        "labels" => ask::labels(&mut args),
+        "probe" => ask::probe(&mut args),
+        "tsdb" => ask::tsdb(&mut args),
         "version" => version(&mut args),
         "help" => Ok(Command::Help(overview())),
         later if LATER_VERBS.contains(&later) => {
@@ -149,7 +161,13 @@ struct Given {
 }
 
 impl Args {
-    /// The next flag; a word without dashes is refused, as no verb here takes one.
+    /// The next argument where it is no flag.
+    fn next_word(&mut self) -> Option<String> {
+        let is_word = self.rest.as_slice().first().is_some_and(|arg| !arg.starts_with('-'));
+        is_word.then(|| self.rest.next()).flatten()
+    }
+
+    /// The next flag; a word without dashes is refused, as few verbs take one.
     fn next_flag(&mut self) -> Result<Option<Given>, UsageError> {
         self.rest.next().map(|arg| flag_of(&arg)).transpose()
     }
@@ -193,6 +211,7 @@ fn serve(args: &mut Args) -> Result<Command, UsageError> {
 impl Serve {
     fn take(&mut self, flag: &'static Flag, text: String) -> Result<(), UsageError> {
         let name = flag.name;
+        self.given.push((name.to_owned(), text.clone()));
         match flag.effect {
             Effect::Sets(key) => self.settings.push(FlagSetting { flag: name, key, text, adds: false }),
             Effect::Adds(key) => {
@@ -212,6 +231,8 @@ impl Serve {
         match (name, text.as_str()) {
             ("config", _) => self.config = Some(PathBuf::from(text)),
             ("web.enable-lifecycle", on) => self.lifecycle = on == "true",
+            ("web.enable-admin-api", on) => self.admin = on == "true",
+            ("web.enable-remote-write-receiver", on) => self.receiver = on == "true",
             ("auth", "on" | "off") => {
                 let enabled = if text == "on" { "true" } else { "false" };
                 let (flag, key) = ("auth", "auth.enabled");
@@ -255,8 +276,22 @@ fn switch_text(given: &Given, negated: bool) -> Result<String, UsageError> {
 }
 
 fn check(args: &mut Args) -> Result<Command, UsageError> {
-    let mut check = Check { config: None, format: ReportFormat::default() };
-    while let Some(given) = args.next_flag()? {
+    let mut check = Check { config: None, prometheus: Vec::new(), format: ReportFormat::default() };
+    let kind = args.next_word();
+    match kind.as_deref() {
+        None | Some("config") => {}
+        Some(later) if LATER_KINDS.contains(&later) => {
+            return Err(UsageError(format!("`check {later}` is not built yet; known: check config FILE…")));
+        }
+        Some(other) => {
+            return Err(UsageError(format!("unknown kind `{other}` to check, expected config (with files) or none")));
+        }
+    }
+    loop {
+        if kind.is_some() {
+            check.prometheus.extend(std::iter::from_fn(|| args.next_word()).map(PathBuf::from));
+        }
+        let Some(given) = args.next_flag()? else { break };
         match given.name.as_str() {
             "help" => return Ok(Command::Help(CHECK_HELP.to_owned())),
             "config" => check.config = Some(PathBuf::from(args.value_of(given)?)),
@@ -270,6 +305,9 @@ fn check(args: &mut Args) -> Result<Command, UsageError> {
             }
             other => return Err(UsageError(format!("unknown flag --{other}, `check` knows --config and --format"))),
         }
+    }
+    if kind.is_some() && (check.prometheus.is_empty() || check.config.is_some()) {
+        return Err(UsageError("`check config` expects files: check config FILE… [--format FORMAT]".to_owned()));
     }
     Ok(Command::Check(check))
 }
@@ -309,9 +347,11 @@ fn version(args: &mut Args) -> Result<Command, UsageError> {
 
 const CHECK_HELP: &str = "\
 usage: watchpost check [--config FILE] [--format text|json|github]
+       watchpost check config FILE… [--format text|json|github]
 
 Reads the configuration as `serve` would, reports every problem with file, line and column, and exits
-0 (fine), 1 (problems found) or 2 (wrong usage).
+0 (fine), 1 (problems found) or 2 (wrong usage). With `config` each FILE is a prometheus.yml, and the rule
+files, target files and credentials it points to are looked at as well.
 ";
 
 const HEALTHCHECK_HELP: &str = "\
@@ -390,7 +430,7 @@ mod tests {
     fn no_verb_or_a_flag_first_means_serve() {
         assert_eq!(serve(""), Serve::default());
         assert_eq!(serve("--data d").settings[0].text, "d");
-        assert_eq!(serve("serve --data=d"), serve("--storage.tsdb.path d").renamed("data"));
+        assert_eq!(serve("serve --data=d").settings, serve("--storage.tsdb.path d").renamed("data").settings);
     }
 
     impl Serve {
@@ -414,11 +454,12 @@ mod tests {
         let expected = [
             ("prometheus", "/etc/prometheus/prometheus.yml"),
             ("storage.path", "/prometheus"),
+            ("storage.metrics.retention.time", "15d"),
             ("server.http_listen", ":9090"),
         ];
         assert_eq!(keys, expected);
-        assert_eq!(serve.warnings.len(), 3, "{:?}", serve.warnings);
-        assert!(serve.warnings[0].contains("--storage.tsdb.retention.time"));
+        assert_eq!(serve.warnings.len(), 2, "{:?}", serve.warnings);
+        assert!(serve.warnings[0].contains("--web.console.libraries"));
     }
 
     #[test]
@@ -431,6 +472,20 @@ mod tests {
         assert!(refused("serve now").contains("unexpected argument `now`"));
         assert!(refused("backup").contains("not built yet"));
         assert!(refused("check --format xml").contains("text, json or github"));
+        assert!(refused("check config").contains("expects files"));
+        assert!(refused("check config a.yml --config b.yml").contains("expects files"));
+        assert!(refused("check rules a.yml").contains("not built yet"));
+        assert!(refused("check nothing").contains("expected config"));
+        assert!(refused("check --format text a.yml").contains("unexpected argument"));
+    }
+
+    #[test]
+    fn files_to_check_stand_before_and_after_flags() {
+        let Command::Check(check) = parse(words("check config a.yml b.yml --format json c.yml")).expect("right") else {
+            panic!("another verb")
+        };
+        assert_eq!(check.prometheus, ["a.yml", "b.yml", "c.yml"].map(PathBuf::from));
+        assert_eq!(check.format, ReportFormat::Json);
     }
 
     #[test]

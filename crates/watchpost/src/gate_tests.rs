@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ::tests::folder::Folder;
-use appliance::Appliance;
 use appliance::config::load::{Sources, load};
 use appliance::health::Health;
 use appliance::identity::{LoginRequest, Parts as IdentityParts, Settings, TokenRequest, UserRequest};
 use appliance::reload::Reloader;
 use appliance::surface::{Method, Surface};
+use appliance::targets::{Nothing, Watched};
+use appliance::{Appliance, Facts};
 use auth::permit::{Role, Scope};
 use auth::phc::Cost;
 use auth::seal::{OpenMode, SealKey};
@@ -96,11 +97,27 @@ async fn world() -> World {
     let askers = askers(&identity, &clock).await;
     let registry = Registry::new();
     let reloader = Reloader::new(Sources::default(), config, folder.path(), Arc::clone(&own_clock), &registry);
+    let reloader = Arc::new(reloader.expect("a new registry"));
+    let metrics = crate::samples::open(
+        &reloader.current(),
+        folder.path(),
+        &crate::samples::Around {
+            identity: &identity,
+            clock: &own_clock,
+            registry: &registry,
+            admin_open: false,
+            receiver_open: false,
+        },
+    );
     let app = Arc::new(Appliance {
         registry,
-        health: Arc::new(Health::new(own_clock, "0")),
-        reloader: Arc::new(reloader.expect("a new registry")),
+        health: Arc::new(Health::new(Arc::clone(&own_clock), "0")),
+        reloader,
         identity: Arc::clone(&identity),
+        metrics: metrics.expect("a new database"),
+        targets: Watched::new(Arc::new(Nothing)),
+        clock: own_clock,
+        facts: Facts::default(),
         quit: CancellationToken::new(),
         lifecycle: false,
         ca_certificate: None,

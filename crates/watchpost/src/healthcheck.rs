@@ -9,8 +9,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use appliance::config::Config;
 use appliance::config::address::ListenAddr;
-use appliance::config::load::load;
+use appliance::config::load::{Sources, load};
 
 use crate::cli::Healthcheck;
 use crate::sources::sources;
@@ -35,11 +36,16 @@ pub(crate) fn healthcheck(arguments: &Healthcheck) -> anyhow::Result<ExitCode> {
 
 /// The first listener of the configuration, on loopback.
 fn configured(arguments: &Healthcheck) -> anyhow::Result<(SocketAddr, String, String)> {
-    let config = load(&sources(arguments.config.clone(), &[], false))?;
+    let own = Sources { own_file_only: true, ..sources(arguments.config.clone(), &[], false) };
+    let address = address_of(&load(&own)?)?;
+    Ok((address, address.to_string(), "/live".to_owned()))
+}
+
+/// Where a caller on this machine reaches the server that a configuration describes.
+pub(crate) fn address_of(config: &Config) -> anyhow::Result<SocketAddr> {
     let server = &config.settings.server;
     let Some(listen) = server.http_listen.iter().chain(&server.listen).next() else { bail!("there is no listener") };
-    let address = local_address(&listen.value)?;
-    Ok((address, address.to_string(), "/live".to_owned()))
+    local_address(&listen.value)
 }
 
 /// Where a caller on this machine reaches a listener: one for every address is reached on loopback.

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod adapters;
+mod ask;
 mod check;
 mod cli;
 mod data_folder;
@@ -10,11 +11,14 @@ mod doors;
 mod front;
 mod gate;
 mod healthcheck;
+mod outflow;
 mod people;
 mod process_metrics;
+mod samples;
 mod serve;
 mod sources;
 mod telemetry;
+mod tsdb_verb;
 mod version;
 
 use std::process::ExitCode;
@@ -31,6 +35,9 @@ fn main() -> ExitCode {
         Ok(Command::Check(arguments)) => check::check(&arguments),
         Ok(Command::Healthcheck(arguments)) => healthcheck::healthcheck(&arguments),
         Ok(Command::People(arguments)) => people::run(&arguments),
+        Ok(Command::Ask(arguments)) => ask::ask(&arguments),
+        Ok(Command::Tsdb(arguments)) => tsdb_verb::tsdb(&arguments),
+        Ok(Command::Probe(arguments)) => ask::probe(&arguments),
         Ok(Command::Version { json }) => version::print(json),
         Ok(Command::Help(text)) => version::say(&text),
         Err(usage) => {

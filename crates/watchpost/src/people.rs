@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: &People) -> anyhow::Result<ExitCode> {
 
 async fn open(arguments: &People) -> anyhow::Result<Identity> {
     let mut sources = sources(arguments.config.clone(), &[], false);
+    sources.own_file_only = true;
     if let Some(data) = &arguments.data {
         sources.flags.push(FlagValue { flag: "data", key: "storage.path", text: data.clone(), adds: false });
     }

@@ -4,20 +4,24 @@
 //! Down: doors, producers, store; each stage has its deadline (`appliance::supervise`).
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use appliance::Appliance;
 use appliance::config::Config;
 use appliance::config::load::{Sources, load};
 use appliance::health::{Health, Phase, Verdict};
 use appliance::identity::{FirstRun, Identity, Settings};
-use appliance::ports::InstancePort as _;
+use appliance::metrics::Metrics;
+use appliance::ports::{Instance, InstancePort as _};
 use appliance::reload::Reloader;
+use appliance::scraping::Scrapes;
 use appliance::supervise::{LoopError, LoopSpec, OnEnd, Stage, Supervisor};
+use appliance::targets::{Targets, Watched};
+use appliance::{Appliance, Facts};
 use model::meter::{Desc, Registry};
 use model::time::{Clock, SystemClock};
 use net::tls::TlsPort;
+use scrape::pool::Manager;
 use store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -26,10 +30,12 @@ use tracing::{error, info, warn};
 use crate::data_folder::DataFolder;
 use crate::doors::Rest;
 use crate::gate::Gate;
+use crate::outflow::Outflow;
+use crate::samples::Around;
 use crate::sources::sources;
 use crate::telemetry::{LevelHandle, Reports};
 use crate::version::VERSION;
-use crate::{adapters, cli, doors, process_metrics, telemetry};
+use crate::{adapters, cli, doors, process_metrics, samples, telemetry};
 
 /// Runs until told to stop.
 pub(crate) fn serve(flags: &cli::Serve) -> anyhow::Result<ExitCode> {
@@ -41,7 +47,7 @@ pub(crate) fn serve(flags: &cli::Serve) -> anyhow::Result<ExitCode> {
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
-    runtime.block_on(run(Started { sources, config, level, lifecycle: flags.lifecycle }))
+    runtime.block_on(run(Started { sources, config, level, flags: flags.clone() }))
 }
 
 /// What there is before anything runs.
@@ -49,7 +55,7 @@ struct Started {
     sources: Sources,
     config: Config,
     level: LevelHandle,
-    lifecycle: bool,
+    flags: cli::Serve,
 }
 
 async fn run(started: Started) -> anyhow::Result<ExitCode> {
@@ -78,9 +84,20 @@ async fn run(started: Started) -> anyhow::Result<ExitCode> {
     }
     follow_configuration(&mut supervisor, &reloader, started.level);
 
-    let store = open_store(&config, &folder, &health, &clock).await?;
+    let (store, instance) = open_store(&config, &folder, &health, &clock).await?;
     let identity = Arc::new(adapters::identity(&config, &store, folder.path(), &clock)?);
+    adapters::register_logins(&registry, &identity)?;
     follow_logins(&mut supervisor, &reloader, &identity);
+    let around = Around {
+        identity: &identity,
+        clock: &clock,
+        registry: &registry,
+        admin_open: started.flags.admin,
+        receiver_open: started.flags.receiver,
+    };
+    let metrics = samples::open(&config, folder.path(), &around)?;
+    let targets =
+        flow(&mut supervisor, &Flow { reloader: &reloader, metrics: &metrics, around: &around }, &folder, &instance)?;
     let jobs = adapters::calendar_jobs(&store, &identity, &health, &clock)?;
     supervisor.start(spec("calendar jobs", Stage::Producers), move |stop| jobs.clone().run(stop));
     let app = Arc::new(Appliance {
@@ -88,8 +105,12 @@ async fn run(started: Started) -> anyhow::Result<ExitCode> {
         health: Arc::clone(&health),
         reloader,
         identity,
+        metrics: Arc::clone(&metrics),
+        targets,
+        facts: facts(&config, &started.flags, &*clock),
+        clock,
         quit: CancellationToken::new(),
-        lifecycle: started.lifecycle,
+        lifecycle: started.flags.lifecycle,
         ca_certificate,
     });
     first_run(&config, &app, &opened.url(&config, encrypted)).await?;
@@ -98,14 +119,47 @@ async fn run(started: Started) -> anyhow::Result<ExitCode> {
     opened.announce(&config, encrypted);
 
     let failed = until_the_end(&mut supervisor, &app).await?;
-    app.health.enter(Phase::Stopping);
-    for stage in supervisor.stop().await {
-        warn!(stage, "a loop was cut off");
-    }
+    stop(supervisor, &app).await;
     store.close().await;
     drop(folder);
     info!("stopped");
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Ends every loop in its order, then the database.
+async fn stop(supervisor: Supervisor, app: &Appliance) {
+    app.health.enter(Phase::Stopping);
+    for stage in supervisor.stop().await {
+        warn!(stage, "a loop was cut off");
+    }
+    if let Err(error) = app.metrics.store.close() {
+        // Nothing is lost: what was acknowledged is in the log.
+        warn!(%error, "the time-series database could not be closed in order");
+    }
+}
+
+/// What samples flow through.
+struct Flow<'a> {
+    reloader: &'a Arc<Reloader>,
+    metrics: &'a Arc<Metrics>,
+    around: &'a Around<'a>,
+}
+
+/// Starts what brings samples in, keeps them, and sends them on.
+fn flow(
+    supervisor: &mut Supervisor,
+    flow: &Flow<'_>,
+    folder: &DataFolder,
+    instance: &Instance,
+) -> anyhow::Result<Watched> {
+    let Flow { reloader, metrics, around } = flow;
+    let (clock, registry) = (around.clock, around.registry);
+    samples::register(registry, metrics)?;
+    keep_samples(supervisor, metrics);
+    let outflow = Outflow::new(reloader, metrics, clock, registry, folder.path().join("queue"))?;
+    supervisor.start(spec("remote write", Stage::Delivery), move |stop| outflow.clone().run(stop));
+    let scrapes = adapters::scrapes(reloader, metrics, clock, registry, &instance.id)?;
+    Ok(Watched::new(scrape(supervisor, scrapes)))
 }
 
 fn gate(config: &Config, app: &Appliance) -> Arc<Gate> {
@@ -115,6 +169,46 @@ fn gate(config: &Config, app: &Appliance) -> Arc<Gate> {
         external_url: config.settings.server.external_url.as_ref().map(|url| url.value.to_string()).unwrap_or_default(),
         prefix: doors::prefix(config),
     })
+}
+
+/// Starts what scrapes.
+fn scrape(supervisor: &mut Supervisor, (scrapes, manager): (Arc<Scrapes>, Manager)) -> Arc<dyn Targets> {
+    let manager = Mutex::new(Some(manager));
+    supervisor.start(spec("scrape loops", Stage::Producers), move |stop| {
+        let manager = manager.lock().unwrap_or_else(PoisonError::into_inner).take();
+        async move {
+            // Its loops are started again one by one within it; without its queue it cannot be.
+            let Some(manager) = manager else { return Err("it cannot be started a second time") };
+            manager.run(stop).await;
+            Ok::<_, &'static str>(())
+        }
+    });
+    let followed = Arc::clone(&scrapes);
+    supervisor.start(spec("targets", Stage::Producers), move |stop| Arc::clone(&followed).run(stop));
+    scrapes
+}
+
+/// Lets the database do what is due.
+fn keep_samples(supervisor: &mut Supervisor, metrics: &Arc<Metrics>) {
+    let metrics = Arc::clone(metrics);
+    supervisor.start(spec("time-series database", Stage::Series), move |stop| {
+        let kept = samples::maintain(Arc::clone(&metrics), stop);
+        async move {
+            kept.await;
+            Ok::<_, LoopError>(())
+        }
+    });
+}
+
+fn facts(config: &Config, flags: &cli::Serve, clock: &dyn Clock) -> Facts {
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+    Facts {
+        version: VERSION,
+        started: clock.now(),
+        hostname,
+        retention: samples::retention(config),
+        flags: flags.given.clone(),
+    }
 }
 
 /// Makes the first administrator, or says where one can be made.
@@ -186,12 +280,12 @@ async fn open_store(
     folder: &DataFolder,
     health: &Health,
     clock: &Arc<dyn Clock>,
-) -> anyhow::Result<Store> {
+) -> anyhow::Result<(Store, Instance)> {
     let store = adapters::open_store(config, folder.path(), &**clock).await?;
     let instance = store.instance(adapters::new_instance(&**clock)).await?;
     health.say("store", Verdict::Pass, config.settings.storage.metadata.shown());
     info!(instance = %instance.id, created = %instance.created, "metadata store opened");
-    Ok(store)
+    Ok((store, instance))
 }
 
 /// Watches the files, and lets a changed log level take effect at once.

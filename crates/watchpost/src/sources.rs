@@ -22,5 +22,6 @@ pub(crate) fn sources(config: Option<PathBuf>, settings: &[FlagSetting], plain_r
         environment: environment.collect(),
         flags,
         plain_replaces_default,
+        own_file_only: false,
     }
 }

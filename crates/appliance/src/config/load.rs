@@ -5,11 +5,13 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use yaml::{Node, Place, Problem, Problems, Reference};
 
 use super::address::ListenAddr;
 use super::{Config, Settings};
+use crate::prometheus::{self, Prometheus};
 
 /// A configuration file beyond this is not one.
 const FILE_BYTES_MAX: u64 = 32 << 20;
@@ -48,6 +50,9 @@ pub struct Sources {
     pub flags: Vec<FlagValue>,
     /// `--web.listen-address` was given: without a `listen` of its own there is no TLS listener.
     pub plain_replaces_default: bool,
+    /// Files of other programs are not read: for verbs that only look for a server or a database, and must find them
+    /// also while such a file is broken.
+    pub own_file_only: bool,
 }
 
 /// What flags say about one key.
@@ -66,7 +71,7 @@ pub fn load(sources: &Sources) -> Result<Config, Problems> {
     let mut problems = Problems::default();
     let mut reading = Reading { sources, problems: &mut problems, files: Vec::new() };
     let mut root = reading.file();
-    let files = reading.files;
+    let mut files = reading.files;
     let mut warnings = Vec::new();
     apply_environment(&mut root, sources, &mut warnings, &mut problems);
     apply_flags(&mut root, sources, &mut problems);
@@ -77,11 +82,12 @@ pub fn load(sources: &Sources) -> Result<Config, Problems> {
             if !settings.auth.enabled && !listen_given {
                 settings.server.listen = vec![ListenAddr::DEFAULT_WITHOUT_LOGIN.into()];
             }
-            if let Some(prometheus) = &settings.prometheus {
-                let path = prometheus.place.resolve(&prometheus.value);
-                warnings.push(format!("prometheus: {} has no effect yet: scraping is not built yet", path.display()));
+            let prometheus = prometheus(&settings, sources)?;
+            if let Some(prometheus) = &prometheus {
+                warnings.extend(prometheus.warnings.iter().map(ToString::to_string));
+                files.extend(prometheus.sources.iter().map(|(path, _)| path.clone()));
             }
-            Ok(Config { settings, origins: origins(&root), warnings, files })
+            Ok(Config { settings, prometheus, origins: origins(&root), warnings, files })
         }
         Ok(_) => Err(problems),
         Err(more) => {
@@ -89,6 +95,15 @@ pub fn load(sources: &Sources) -> Result<Config, Problems> {
             Err(problems)
         }
     }
+}
+
+/// The `prometheus.yml` that is named, with everything it names.
+fn prometheus(settings: &Settings, sources: &Sources) -> Result<Option<Arc<Prometheus>>, Problems> {
+    let Some(named) = settings.prometheus.as_ref().filter(|_| !sources.own_file_only) else { return Ok(None) };
+    let path = named.place.resolve(&named.value);
+    let variable =
+        |name: &str| sources.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    prometheus::load::load(&path, &variable).map(|prometheus| Some(Arc::new(prometheus)))
 }
 
 struct Reading<'s> {

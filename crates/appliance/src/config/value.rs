@@ -1,4 +1,4 @@
-//! Values that only this file has: a key that is not built yet, and the address of the metadata store.
+//! Values that only this file has: a key that is not built yet, the address of the metadata store, an amount of memory.
 
 use std::fmt;
 
@@ -93,9 +93,66 @@ impl Schema for MetadataUrl {
     }
 }
 
+/// An amount of memory: bytes, or a part of what the machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    Bytes(u64),
+    Percent(u8),
+}
+
+impl Memory {
+    /// In bytes, on a machine with so many.
+    #[must_use]
+    pub const fn of(self, machine: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => machine / 100 * percent as u64,
+        }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::Percent(25)
+    }
+}
+
+impl Decode for Memory {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        const EXPECTED: &str = "a size such as 2GB or a part of the machine's memory such as 25%";
+        let text = cx.text(node, EXPECTED)?;
+        let memory = match text.strip_suffix('%') {
+            Some(percent) => percent.parse().ok().filter(|percent| (1..=100).contains(percent)).map(Self::Percent),
+            None => yaml::size::parse(&text).ok().filter(|bytes| *bytes > 0).map(Self::Bytes),
+        };
+        memory.or_else(|| cx.expected(node, EXPECTED))
+    }
+}
+
+impl Encode for Memory {
+    fn encode(&self) -> Node {
+        Node::text(match self {
+            Self::Bytes(bytes) => yaml::size::format(*bytes),
+            Self::Percent(percent) => format!("{percent}%"),
+        })
+    }
+}
+
+impl Schema for Memory {
+    fn shape() -> Shape {
+        Shape::one("a size or a percentage of the machine's memory")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_bytes_or_a_part_of_the_machine() {
+        assert_eq!(Memory::Percent(25).of(8 << 30), (8 << 30) / 100 * 25);
+        assert_eq!(Memory::Bytes(5).of(8 << 30), 5);
+    }
 
     #[test]
     fn the_address_of_a_database_is_shown_without_its_password() {

@@ -4,6 +4,7 @@
 //! code nothing that a caller sees or can measure depends on whether the account exists, is disabled, or has another
 //! password; from the right password on, the caller knows it anyway.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use auth::account::{Account, User, name};
@@ -82,6 +83,23 @@ enum Charged {
 
 impl Identity {
     pub async fn login(&self, request: &LoginRequest) -> Result<Login, IdentityError> {
+        let outcome = self.try_password(request).await;
+        self.count(&outcome);
+        outcome
+    }
+
+    /// How it ended, for the metrics.
+    fn count(&self, outcome: &Result<Login, IdentityError>) {
+        let counter = match outcome {
+            Ok(Login::In(_)) => &self.attempts.succeeded,
+            Ok(Login::Refused) => &self.attempts.refused,
+            Ok(Login::Throttled { .. } | Login::Busy) => &self.attempts.throttled,
+            Ok(Login::NeedsCode { .. }) | Err(_) => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn try_password(&self, request: &LoginRequest) -> Result<Login, IdentityError> {
         let Ok(slot) = self.hasher.slot() else { return Ok(Login::Busy) };
         let throttle = match self.charge(&request.name, &request.client).await? {
             Charged::Go(throttle) => throttle,
@@ -118,6 +136,12 @@ impl Identity {
 
     /// The second form of a login with a second factor. The password is not sent again.
     pub async fn login_with_code(&self, request: &CodeRequest) -> Result<Login, IdentityError> {
+        let outcome = self.try_code(request).await;
+        self.count(&outcome);
+        outcome
+    }
+
+    async fn try_code(&self, request: &CodeRequest) -> Result<Login, IdentityError> {
         let Some((user, proof)) = self.read_challenge(&request.challenge) else { return Ok(Login::Refused) };
         let Some(account) = self.ports.account(user).await? else { return Ok(Login::Refused) };
         let throttle = match self.charge(&account.user.name, &request.client).await? {

@@ -53,7 +53,7 @@ fn a_key_that_is_not_built_yet_is_refused_by_name() {
         "alertmanager: ./alertmanager.yml\n",
         &["watchpost.yml:1:15", "`alertmanager` is not supported by this version yet"],
     );
-    refused("self: {scrape: true}\n", &["`self` is not supported by this version yet"]);
+    refused("self: {dead_man: {url: x}}\n", &["`self.dead_man` is not supported by this version yet"]);
     refused("server: {tls: {mode: acme}}\n", &["mode acme is not built yet"]);
 }
 
@@ -210,9 +210,19 @@ fn a_file_that_was_asked_for_must_exist_and_the_default_one_need_not() {
 }
 
 #[test]
-fn the_prometheus_file_is_accepted_with_a_warning() {
-    let config = from_text("prometheus: ./prometheus.yml\n").expect("it is accepted");
-    assert!(config.warnings[0].contains("prometheus.yml has no effect yet"), "{:?}", config.warnings);
+fn the_prometheus_file_is_read_with_the_rest() {
+    let folder = Folder::new("appliance");
+    folder.write("sub/prometheus.yml", "scrape_configs: [{job_name: a, consul_sd_configs: [{}]}]\n");
+    let file = folder.write("watchpost.yml", "prometheus: sub/prometheus.yml\n");
+    let sources = Sources { file: Some(file), ..Sources::default() };
+    let config = load(&sources).expect("it is right");
+    assert_eq!(config.prometheus.as_ref().map(|prometheus| prometheus.jobs.len()), Some(1));
+    assert!(config.warnings[0].contains("consul_sd_configs is not supported"), "{:?}", config.warnings);
+    assert_eq!(config.files.len(), 2);
+
+    folder.write("sub/prometheus.yml", "scrape_configs: [{job_name: ''}]\n");
+    let problems = load(&sources).expect_err("a job needs a name").to_string();
+    assert!(problems.contains("prometheus.yml:1:19: ") && problems.contains("job_name is empty"), "{problems}");
 }
 
 /// Puts a canary into every secret of the schema and looks for it wherever the configuration is shown.

@@ -4,4 +4,5 @@
 
 mod configuration;
 mod identity;
+mod prometheus;
 mod reloading;

@@ -1,6 +1,9 @@
 //! Every page with made-up data. Each text passes through a function, so that a test can put something hostile in its
 //! place: a field that is not written here does not compile.
 
+#[path = "metrics.rs"]
+mod metrics;
+
 use axum::http::StatusCode;
 use ui::form::{Choice, Field};
 use ui::html::Html;
@@ -113,6 +116,7 @@ impl Samples<'_> {
     pub(crate) fn all(&self) -> Vec<Sample> {
         let mut all = self.outside_pages();
         all.extend(self.home_pages());
+        all.extend(self.metric_pages());
         all.extend(self.account_pages());
         all.extend(self.token_pages());
         all.extend(self.user_pages());

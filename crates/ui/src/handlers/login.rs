@@ -105,7 +105,7 @@ fn answer(
         Ok(Login::Refused) => refused,
         Ok(Login::Throttled { retry_after }) => {
             wait = Some(retry_after.as_secs().max(1));
-            LoginProblem::Throttled { wait: times::span(retry_after) }
+            LoginProblem::Throttled { wait: times::wait(retry_after) }
         }
         Ok(Login::Busy) => {
             wait = Some(1);

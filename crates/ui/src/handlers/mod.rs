@@ -8,10 +8,15 @@ mod audit;
 mod frame;
 mod home;
 mod login;
+mod numbers;
+mod prometheus;
+mod query;
 mod refusal;
 mod settings;
 mod setup;
 mod small;
+mod storage;
+mod targets;
 mod times;
 mod tokens;
 mod two_step;
@@ -52,7 +57,7 @@ impl Pages {
 /// Every page, form and static file.
 #[must_use]
 pub fn surface(app: &App) -> Surface<MethodRouter> {
-    use Action::{Administer, Operate, OwnAccount, Public, View};
+    use Action::{Administer, Operate, OwnAccount, Public, ReadMetrics, View};
     let pages = Pages { app: Arc::clone(app), surface: Surface::new() };
     let pages = pages
         .get("/", View, home::show)
@@ -98,6 +103,17 @@ pub fn surface(app: &App) -> Surface<MethodRouter> {
         .get("/settings/users/{id}/delete", Administer, user::ask_delete)
         .post("/settings/users/{id}/delete", Administer, user::delete)
         .get("/settings/audit", Administer, audit::show);
+    let pages = pages
+        .get("/query", ReadMetrics, query::show)
+        .get("/graph", ReadMetrics, query::show)
+        .get("/status/tsdb", ReadMetrics, storage::show)
+        .get("/tsdb-status", ReadMetrics, storage::moved)
+        .get("/status/configuration", ReadMetrics, prometheus::show)
+        .get("/config", ReadMetrics, prometheus::moved)
+        .get("/targets", ReadMetrics, targets::show)
+        .get("/targets/relabel", ReadMetrics, targets::relabel)
+        .post("/targets/scrape", ReadMetrics, targets::scrape)
+        .get("/service-discovery", ReadMetrics, targets::discovery);
     let assets = Route { path: "/static/{file}", action: Public, kind: Kind::Asset };
     pages.surface.get(assets, crate::assets::route())
 }

@@ -15,7 +15,7 @@ pub(super) fn words(error: &IdentityError) -> String {
             "This code is wrong or was used already. A new one appears every 30 seconds.".to_owned()
         }
         IdentityError::Throttled { retry_after } => {
-            format!("Too many attempts. The next one is possible in {}.", times::span(*retry_after))
+            format!("Too many attempts. The next one is possible in {}.", times::wait(*retry_after))
         }
         IdentityError::Busy => "Many people are signing in at this moment. Try again in a few seconds.".to_owned(),
         IdentityError::NameTaken => "A user of this name is there already.".to_owned(),
@@ -26,7 +26,7 @@ pub(super) fn words(error: &IdentityError) -> String {
     }
 }
 
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     let Some(first) = characters.next() else { return String::new() };
     let stop = if text.ends_with(['.', '?']) { "" } else { "." };

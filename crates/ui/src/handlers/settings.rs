@@ -54,7 +54,7 @@ fn row(setting: ShownSetting) -> SettingRow {
     SettingRow { key: setting.key, value: setting.value, source }
 }
 
-fn reload_of(app: &App) -> Reload {
+pub(super) fn reload_of(app: &App) -> Reload {
     let (status, config) = (app.reloader.status(), app.reloader.current());
     let mut problems = Vec::new();
     for problem in status.refused.iter().flat_map(|problems| problems.iter()) {

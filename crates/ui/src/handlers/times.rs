@@ -51,6 +51,12 @@ pub(super) fn span(length: Duration) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
+/// How long to wait: never shorter than it takes.
+pub(super) fn wait(length: Duration) -> String {
+    let seconds = length.as_secs() + u64::from(length.subsec_nanos() > 0);
+    span(Duration::from_secs(if seconds < MINUTE { seconds } else { seconds.next_multiple_of(MINUTE) }))
+}
+
 /// `3 minutes ago`, or `just now`.
 pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
     let age = now.since(at);
@@ -60,6 +66,13 @@ pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_is_never_said_to_be_shorter_than_it_is() {
+        for (millis, said) in [(1, "1 second"), (1_000, "1 second"), (59_500, "1 minute"), (61_000, "2 minutes")] {
+            assert_eq!(wait(Duration::from_millis(millis)), said);
+        }
+    }
 
     #[test]
     fn a_time_is_a_clock_and_a_day() {

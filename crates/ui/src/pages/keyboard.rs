@@ -7,13 +7,16 @@ use crate::pages::page;
 use crate::shell::Head;
 
 /// Keys and what they do. A space separates keys pressed one after another.
-pub const KEYS: [(&str, &str); 10] = [
+pub const KEYS: [(&str, &str); 13] = [
     ("Ctrl K", "search pages (on a Mac: Command K)"),
     ("/", "the same"),
     ("?", "this list"),
     ("g h", "go home"),
+    ("g e", "go to the query page"),
+    ("g t", "go to the targets"),
     ("g s", "go to settings"),
     ("g u", "go to your account"),
+    ("Ctrl Enter", "run the query that is being written"),
     ("r", "refresh the page"),
     ("Esc", "close what is open"),
     ("↑ ↓", "move in a list"),

@@ -12,8 +12,12 @@ pub mod home;
 pub mod keyboard;
 pub mod login;
 pub mod palette;
+pub mod prometheus;
+pub mod query;
 pub mod settings;
 pub mod setup;
+pub mod storage;
+pub mod targets;
 pub mod tokens;
 pub mod users;
 

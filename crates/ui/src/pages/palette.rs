@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn nothing_asked_finds_everything() {
-        assert_eq!(find(&sections(true), "").len(), 8);
+        assert_eq!(find(&sections(true), "").len(), 13);
         assert_eq!(find(&[], "").len(), ALWAYS.len());
     }
 }

@@ -94,7 +94,8 @@ impl Source {
 }
 
 impl Reload {
-    fn refused(&self) -> usize {
+    /// How many problems kept the files from being applied.
+    pub(crate) fn refused(&self) -> usize {
         self.problems.iter().filter(|problem| problem.refused).count()
     }
 }
